@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#
+# make            build .output/socktrace
+# make deps       install the Debian packages that building and testing need, where missing
+# make install    DESTDIR= PREFIX=/usr/local
+# make check      all tests (does its own deps)
+# make demo       the main job, on a real server (does its own deps)
+# make help       every target
+
+OUT    ?= .output
+PREFIX ?= /usr/local
+CC     ?= gcc
+CLANG  ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+
+VERSION := 0.1.0
+COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+
+ARCH := $(shell uname -m | sed 's/aarch64/arm64/; s/x86_64/x86/')
+
+ifneq ($(V),1)
+Q := @
+msg = @printf '  %-8s %s\n' '$(1)' '$(2)';
+endif
+
+# --- what is built -------------------------------------------------------------------------------
+
+BPF_SRCS  := $(wildcard bpf/*.bpf.c)
+BPF_OBJS  := $(BPF_SRCS:%.bpf.c=$(OUT)/%.bpf.o)
+SKEL      := $(OUT)/skel/socktrace.skel.h
+# base, model and report need neither libbpf nor privileges: the unit tests link these alone.
+PURE_SRCS := $(wildcard user/base/*.c user/model/*.c user/report/*.c)
+KERN_SRCS := $(wildcard user/kernel/*.c user/capture/*.c user/cmd/*.c user/main.c)
+PURE_OBJS := $(PURE_SRCS:%.c=$(OUT)/%.o)
+KERN_OBJS := $(KERN_SRCS:%.c=$(OUT)/%.o)
+
+UNIT_SRCS := $(wildcard tests/unit/test_*.c)
+UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(OUT)/tests/unit/%)
+
+WARN    := -Wall -Wextra -Werror
+CFLAGS  ?= -O2 -g
+CPPFLAGS_ALL := -D_GNU_SOURCE -Iinclude -Iuser -I$(OUT)/skel $(CPPFLAGS)
+CFLAGS_ALL   := -std=gnu11 $(WARN) $(CFLAGS)
+LIBS_PURE := -lsmartcols -ljson-c -lseccomp
+LIBS      := -lbpf -lelf -lz $(LIBS_PURE)
+
+# make SANITIZE=1: user space with AddressSanitizer and UndefinedBehaviorSanitizer
+ifeq ($(SANITIZE),1)
+override OUT := $(OUT)/sanitize
+CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS    += -fsanitize=address,undefined
+endif
+
+.PHONY: all
+all: $(OUT)/socktrace
+
+$(OUT)/socktrace: $(PURE_OBJS) $(KERN_OBJS)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) $^ $(LIBS) -o $@
+
+$(OUT)/%.o: %.c | $(SKEL)
+	$(call msg,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+# The version is compiled into one file, rebuilt when the version or commit changes.
+$(OUT)/version.stamp: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION) $(COMMIT)' | cmp -s - $@ || echo '$(VERSION) $(COMMIT)' > $@
+$(OUT)/user/base/version.o: CPPFLAGS_ALL += -DSOCKTRACE_VERSION='"$(VERSION)"' -DSOCKTRACE_COMMIT='"$(COMMIT)"'
+$(OUT)/user/base/version.o: $(OUT)/version.stamp
+FORCE:
+
+# --- BPF -----------------------------------------------------------------------------------------
+
+BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -std=gnu11 $(WARN) -Wno-unused-parameter -Iinclude -Ivmlinux -Ibpf
+
+$(OUT)/%.bpf.o: %.bpf.c
+	$(call msg,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+$(OUT)/socktrace.bpf.o: $(BPF_OBJS)
+	$(call msg,BPFLINK,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(SKEL): $(OUT)/socktrace.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name socktrace_bpf > $@.tmp
+	$(Q)mv $@.tmp $@
+
+# --- tests ---------------------------------------------------------------------------------------
+
+$(OUT)/tests/unit/%: tests/unit/%.c $(PURE_OBJS)
+	$(call msg,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS) -MMD -MP $< $(PURE_OBJS) -lcmocka $(LIBS_PURE) -o $@
+
+.PHONY: check-unit
+check-unit: $(UNIT_BINS)
+	$(Q)for t in $^; do echo "# $$t"; $$t || exit 1; done
+
+.PHONY: clean
+clean:
+	rm -rf $(OUT)
+
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)

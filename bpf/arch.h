@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef SOCKTRACE_BPF_ARCH_H
+#define SOCKTRACE_BPF_ARCH_H
+
+/* What differs between architectures about a system call. */
+
+#include "state.h"
+
+#if defined(__TARGET_ARCH_x86)
+
+#define TS_COMPAT 0x0002     /* arch/x86/include/asm/thread_info.h */
+#define X32_BIT	  0x40000000 /* __X32_SYSCALL_BIT, arch/x86/include/uapi/asm/unistd.h */
+
+#define NR_RT_SIGRETURN	       15
+#define NR_COMPAT_RT_SIGRETURN 173
+
+static __always_inline long arch_regs_nr(const struct pt_regs *regs)
+{
+	return regs->orig_ax;
+}
+
+/*
+ * The SYSCALL instruction leaves the return address in rcx, so a native call is told without a
+ * look at the task. 32-bit entries (int 0x80, SYSENTER), and all entries under FRED, keep the
+ * program's own rcx there: for them the thread's TS_COMPAT flag decides.
+ */
+static __always_inline bool arch_surely_native(const struct pt_regs *regs)
+{
+	return regs->cx == regs->ip;
+}
+
+static __always_inline bool arch_is_compat(const struct task_struct *task)
+{
+	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+}
+
+#elif defined(__TARGET_ARCH_arm64)
+
+#define TIF_32BIT 22 /* arch/arm64/include/asm/thread_info.h */
+#define X32_BIT	  0
+
+#define NR_RT_SIGRETURN	       139
+#define NR_COMPAT_RT_SIGRETURN 173
+
+static __always_inline long arch_regs_nr(const struct pt_regs *regs)
+{
+	return regs->syscallno;
+}
+
+static __always_inline bool arch_surely_native(const struct pt_regs *regs)
+{
+	return false;
+}
+
+static __always_inline bool arch_is_compat(const struct task_struct *task)
+{
+	return BPF_CORE_READ(task, thread_info.flags) & (1UL << TIF_32BIT);
+}
+
+#endif
+
+/* The key (layout.h) of call number @nr made with @regs by the current task. */
+static __always_inline __u32 call_key(const struct pt_regs *regs, long id)
+{
+	__u32 nr = id, key = 0;
+
+	if (unlikely(!arch_surely_native(regs)) &&
+	    arch_is_compat((struct task_struct *)bpf_get_current_task()))
+		key = KEY_COMPAT;
+	if (unlikely(nr >= KEY_NR_INVALID)) {
+		if (X32_BIT && !key && nr >> 30 == 1) {
+			key = KEY_X32;
+			nr &= ~X32_BIT;
+		}
+		if (nr > KEY_NR_INVALID)
+			nr = KEY_NR_INVALID;
+	}
+	return key | nr;
+}
+
+/*
+ * The key of a call that returns, where its entry was not recorded. sigreturn(2) leaves -1 as the
+ * number, so that the kernel does not restart the call that the signal interrupted
+ * (arch/x86/kernel/signal_64.c, arch/arm64/kernel/signal.c).
+ */
+static __always_inline __u32 returned_call_key(const struct pt_regs *regs)
+{
+	__u32 nr = arch_regs_nr(regs), key;
+
+	if (likely(nr != (__u32)-1))
+		return call_key(regs, nr);
+	key = call_key(regs, 0);
+	return key == KEY_COMPAT ? KEY_COMPAT | NR_COMPAT_RT_SIGRETURN : NR_RT_SIGRETURN;
+}
+
+#endif

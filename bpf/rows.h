@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef SOCKTRACE_BPF_ROWS_H
+#define SOCKTRACE_BPF_ROWS_H
+
+/*
+ * The rows of a thread (one per system call it made) and their blocks of counters: found through
+ * short chains, taken from the pools at first use. Only the thread itself walks and extends them.
+ */
+
+#include "state.h"
+
+#define MAX_CHAIN 128
+
+static __always_inline struct call_row *row_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&rows, &index);
+}
+
+static __always_inline struct block *block_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&blocks, &index);
+}
+
+/* The next free element of a thread's chunk, or of a new chunk; 0: the pool is empty. */
+static __always_inline __u32 take(void *pool, __u32 *next)
+{
+	__u32 index = *next, chunk;
+
+	if (index % CHUNK == 0) {
+		if (bpf_map_pop_elem(pool, &chunk))
+			return 0;
+		index = chunk * CHUNK;
+	}
+	*next = index + 1;
+	return index;
+}
+
+
+/* The row of @key, made if missing; NULL (and counted as lost) if there is no room. */
+static __always_inline struct call_row *row_get(struct task_record *t, __u32 key)
+{
+	__u32 *head = &t->rows[key % ROW_HEADS];
+	__u32 index = *head;
+	struct call_row *row;
+
+	for (int i = 0; i < MAX_CHAIN && index; i++) {
+		row = row_at(index);
+		if (!row)
+			return NULL;
+		if (likely(row->key == key))
+			return row;
+		index = row->next;
+	}
+	index = take(&free_rows, &t->next_row);
+	row = row_at(index);
+	if (!index || !row) {
+		lose(LOST_ROWS_FULL);
+		return NULL;
+	}
+	row->key = key;
+	row->kind = row_kinds[key % KEYS];
+	row->next = *head;
+	*head = index;
+	return row;
+}
+
+/* Adds one to counter @nr of the block @tag in the chain at @head, made if missing. */
+static __always_inline void block_count(struct task_record *t, __u32 *head, __u32 tag, __u32 nr)
+{
+	__u32 index = *head;
+	struct block *b;
+
+	for (int i = 0; i < MAX_CHAIN && index; i++) {
+		b = block_at(index);
+		if (!b)
+			return;
+		if (likely(b->tag == tag)) {
+			b->count[nr % HIST_SUB]++;
+			return;
+		}
+		index = b->next;
+	}
+	index = take(&free_blocks, &t->next_block);
+	b = block_at(index);
+	if (!index || !b) {
+		lose(LOST_BLOCKS_FULL);
+		return;
+	}
+	b->tag = tag;
+	b->next = *head;
+	b->count[nr % HIST_SUB] = 1;
+	*head = index;
+}
+
+static __always_inline __u32 log2_floor(__u64 v)
+{
+	__u32 r = 0;
+
+	if (v >> 32) {
+		v >>= 32;
+		r += 32;
+	}
+	if (v >> 16) {
+		v >>= 16;
+		r += 16;
+	}
+	if (v >> 8) {
+		v >>= 8;
+		r += 8;
+	}
+	if (v >> 4) {
+		v >>= 4;
+		r += 4;
+	}
+	if (v >> 2) {
+		v >>= 2;
+		r += 2;
+	}
+	return r + (v >> 1);
+}
+
+/* Sorts a duration into the row's histogram; the buckets are those of socktrace/histogram.h. */
+static __always_inline void row_sort(struct task_record *t, struct call_row *row, __u64 ns)
+{
+	__u32 log = log2_floor(ns | 1), octave, sub;
+
+	if (log < HIST_FIRST_SHIFT) {
+		octave = 0;
+		sub = ns >> (HIST_FIRST_SHIFT - HIST_SUB_BITS);
+	} else {
+		octave = log - HIST_FIRST_SHIFT + 1;
+		sub = ns >> (log - HIST_SUB_BITS);
+		if (octave >= HIST_OCTAVES) {
+			octave = HIST_OCTAVES - 1;
+			sub = HIST_SUB - 1;
+		}
+	}
+	block_count(t, &row->hist[octave % HIST_HEADS], octave, sub);
+}
+
+#endif

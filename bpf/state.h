@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef SOCKTRACE_BPF_STATE_H
+#define SOCKTRACE_BPF_STATE_H
+
+/* The maps and globals that all programs share, defined in state.bpf.c. */
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "socktrace/layout.h"
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* Sizes are set by user space before loading. Weak: the linker keeps one definition of each. */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cpu_slot);
+} cpu_slots __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct task_record);
+} tasks __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct call_row);
+} rows __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct block);
+} blocks __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct process_record);
+} processes __weak SEC(".maps");
+
+/* Free elements: of tasks and processes one by one, of rows and blocks by chunk number. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 1);
+	__type(value, __u32);
+} free_tasks __weak SEC(".maps"), free_rows __weak SEC(".maps"), free_blocks __weak SEC(".maps"),
+	free_processes __weak SEC(".maps");
+
+/* From a task_struct's address to its record. An address is unique until the task's last switch. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, __u32);
+} task_of __weak SEC(".maps");
+
+/* From a thread group's id (initial namespace) to its process record. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} process_of __weak SEC(".maps");
+
+/* Process ids, as the user named them in the tracer's PID namespace. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} targets __weak SEC(".maps");
+
+/* Known at load time; the verifier removes what they switch off. */
+extern const volatile bool detail_full;
+extern const volatile bool follow;
+extern const volatile __u8 row_kinds[KEYS]; /* enum row_kind by key */
+
+/*
+ * 1 while events count. Every thread sees a prefix of its own events: once it has met 0, it meets
+ * nothing but 0. Together with a grace period this makes a consistent end.
+ */
+extern __u32 tracing;
+/* 1 while the existing threads are being listed and placed. */
+extern __u32 seeding;
+/* task_record.call of a listed thread: CALL_UNKNOWN, or CALL_FORKED to leave out our own child's. */
+extern const volatile __u32 listed_call;
+/* Depth of the tracer's PID namespace. */
+extern __u32 tracer_pid_level;
+extern __u64 lost[NR_LOST];
+
+static __always_inline void lose(enum lost_reason reason)
+{
+	__sync_fetch_and_add(&lost[reason], 1);
+}
+
+static __always_inline struct task_record *task_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&tasks, &index);
+}
+
+static __always_inline struct cpu_slot *this_cpu_slot(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&cpu_slots, &cpu);
+}
+
+#endif

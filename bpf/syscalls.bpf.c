@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * System calls: what each thread called, what came back, how long it took. These two programs run
+ * at every call of every process on the machine; a process that is not traced pays for one look at
+ * its CPU's slot.
+ */
+#include "arch.h"
+#include "rows.h"
+#include "switches.h"
+
+/* include/linux/errno.h: the kernel restarts the call, or a signal handler makes it EINTR. */
+#define ERESTARTSYS	      512
+#define ERESTARTNOINTR	      513
+#define ERESTARTNOHAND	      514
+#define ERESTART_RESTARTBLOCK 516
+
+static __always_inline bool is_restart(__u32 error)
+{
+	return error >= ERESTARTSYS && error <= ERESTART_RESTARTBLOCK && error != 515;
+}
+
+static __always_inline void count_result(struct task_record *t, struct call_row *row, long ret)
+{
+	__u32 error = -ret;
+
+	if (likely(ret >= 0)) {
+		if (row->kind == ROW_BYTES)
+			row->bytes += ret;
+		return;
+	}
+	if (ret < -ERRNO_MAX || row->kind == ROW_NO_RESULT)
+		return;
+	if (is_restart(error)) {
+		row->restarts++;
+		return;
+	}
+	row->errors++;
+	block_count(t, &row->errnos, TAG_ERRNO + error / HIST_SUB, error);
+}
+
+/* A return whose entry was not seen: once is expected, later it means that entry was skipped. */
+static __always_inline void unentered(struct task_record *t, struct pt_regs *regs, __u64 now)
+{
+	__u64 off_ns = t->call_runnable_ns + t->call_blocked_ns;
+	__u32 state = t->call;
+	struct call_row *row;
+
+	t->call = CALL_NONE;
+	t->call_runnable_ns = 0;
+	t->call_blocked_ns = 0;
+	if (state == CALL_FORKED)
+		return;
+	row = row_get(t, returned_call_key(regs));
+	if (!row)
+		return;
+	if (state == CALL_UNKNOWN) {
+		row->in_flight_start++;
+		t->extra_kernel_ns += now - t->first_ns - off_ns;
+	} else {
+		row->denied++;
+	}
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(sys_enter, struct pt_regs *regs, long id)
+{
+	struct task_record *t = current_record();
+
+	if (!t || unlikely(!tracing))
+		return 0;
+	if (unlikely(t->call != CALL_NONE)) {
+		if (t->call < CALL_NONE)
+			lose(LOST_UNPAIRED_ENTRY);
+		t->call_runnable_ns = 0;
+		t->call_blocked_ns = 0;
+	}
+	t->call = call_key(regs, id);
+	t->entries++;
+	t->enter_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
+{
+	struct task_record *t = current_record();
+	struct call_row *row;
+	__u64 now, ns;
+	__u32 key;
+
+	if (!t || unlikely(!tracing))
+		return 0;
+	now = bpf_ktime_get_ns();
+	key = t->call;
+	if (unlikely(key >= CALL_NONE)) {
+		unentered(t, regs, now);
+		return 0;
+	}
+	t->call = CALL_NONE;
+	t->exits++;
+	ns = now - t->enter_ns;
+	row = row_get(t, key);
+	if (!row)
+		return 0;
+	row->calls++;
+	row->total_ns += ns;
+	if (ns > row->max_ns)
+		row->max_ns = ns;
+	if (ns < row->min_ns || row->calls == 1)
+		row->min_ns = ns;
+	if (unlikely(t->call_runnable_ns | t->call_blocked_ns)) {
+		row->runnable_ns += t->call_runnable_ns;
+		row->blocked_ns += t->call_blocked_ns;
+		t->call_runnable_ns = 0;
+		t->call_blocked_ns = 0;
+	}
+	count_result(t, row, ret);
+	row_sort(t, row, ns);
+	return 0;
+}
+
+/* --detail count: one program, no clock, no durations. */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(sys_exit_count, struct pt_regs *regs, long ret)
+{
+	struct task_record *t = current_record();
+	struct call_row *row;
+
+	if (!t || unlikely(!tracing))
+		return 0;
+	if (unlikely(t->call == CALL_FORKED)) {
+		t->call = CALL_NONE;
+		return 0;
+	}
+	row = row_get(t, returned_call_key(regs));
+	if (!row)
+		return 0;
+	row->calls++;
+	count_result(t, row, ret);
+	return 0;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef SOCKTRACE_KERNEL_H
+#define SOCKTRACE_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The one door to libbpf: chooses a hook for every probe by trying, loads, attaches, maps the
+ * records into memory. What the records mean is capture/'s business.
+ */
+
+struct kernel_options {
+	bool detail_full; /* else: counts only */
+	bool follow;
+	unsigned int max_threads; /* traced at once; sizes every pool */
+	unsigned int listed_call; /* CALL_UNKNOWN or CALL_FORKED, see layout.h */
+	const uint8_t *row_kinds; /* KEYS of them */
+};
+
+#define MAX_HOOKS 4
+
+/* A hook: one BPF program and where it attaches. */
+struct hook {
+	const char *program; /* its name in the object */
+	const char *where;   /* for a person: "tp_btf sys_enter" */
+};
+
+enum detail { IN_FULL = 1, IN_COUNT = 2, IN_BOTH = 3 };
+
+/* What socktrace wants to see, and where that can be seen, in order of preference. */
+struct probe {
+	const char *name;
+	enum detail detail;
+	bool required;
+	const char *lost_without;
+	struct hook hooks[MAX_HOOKS];
+};
+
+extern const struct probe probes[];
+extern const size_t nr_probes;
+
+/* What became of a probe. */
+struct probe_result {
+	const struct probe *probe;
+	const struct hook *hook;	  /* taken; NULL: none */
+	char *passed_over[MAX_HOOKS]; /* why an earlier hook was not taken, the kernel's reason */
+};
+
+/* A pool of records, mapped into memory. */
+struct pool {
+	void *records;
+	size_t record_size; /* distance between records */
+	uint32_t nr;	    /* with the unused first one */
+	int free_fd;	    /* queue of free elements; -1: none */
+	size_t map_bytes;
+};
+
+struct kernel;
+
+/*
+ * Loads and attaches everything; nothing counts before kernel_begin(). Returns 0, or -errno with
+ * a message printed: -EPERM without privilege, -EOPNOTSUPP if a required probe has no hook that
+ * works here (then @k can be asked for probe results before kernel_close()).
+ */
+int kernel_open(struct kernel **k, const struct kernel_options *options);
+void kernel_close(struct kernel *k); /* detaches all; NULL is fine */
+
+const struct probe_result *kernel_probe_results(const struct kernel *k); /* nr_probes of them */
+
+const struct pool *kernel_tasks(const struct kernel *k);
+const struct pool *kernel_processes(const struct kernel *k);
+const struct pool *kernel_rows(const struct kernel *k);
+const struct pool *kernel_blocks(const struct kernel *k);
+
+static inline void *pool_at(const struct pool *p, uint32_t index)
+{
+	return index < p->nr ? (char *)p->records + index * p->record_size : NULL;
+}
+
+/* Gives an element (or chunk) back to the programs; the caller has zeroed it. 0 or -errno. */
+int pool_give_back(const struct pool *p, uint32_t index);
+
+/* Names a process to trace, by its number in our PID namespace. 0 or -errno. */
+int kernel_add_target(struct kernel *k, uint32_t pid);
+/*
+ * Begins to count: opens the gate, lists the targets' threads, places those that are on a CPU.
+ * 0 or -errno, message printed.
+ */
+int kernel_begin(struct kernel *k);
+/* Brings live records up to date with the kernel's own counters. 0 or -errno, message printed. */
+int kernel_snapshot(struct kernel *k);
+/* Shuts the gate; on return no program is writing to a record. */
+void kernel_end(struct kernel *k);
+
+uint64_t kernel_lost(const struct kernel *k, unsigned int reason); /* enum lost_reason */
+uint64_t kernel_map_bytes(const struct kernel *k);
+
+/* What the kernel says of one loaded program. UINT64_MAX: not known on this kernel. */
+struct program_info {
+	const char *name;
+	uint64_t runs, run_ns, recursion_misses;
+};
+/* Of the @i-th program; false past the last. */
+bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *info);
+
+bool kernel_has_btf(void);
+/* Silences libbpf, or at -vv shows what it says. Call once at start. */
+void kernel_init_messages(void);
+
+#endif
