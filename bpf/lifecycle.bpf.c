@@ -159,6 +159,7 @@ int BPF_PROG(sched_process_exec, struct task_struct *task, pid_t old_pid, struct
 	/* A thread that is not the leader takes over the leader's number (fs/exec.c, de_thread()). */
 	t->tid = tracer_pid_of(task);
 	t->is_leader = 1;
+	t->has_execed = 1;
 	bpf_probe_read_kernel_str(t->comm, sizeof(t->comm), task->comm);
 	p = process_at(t->process);
 	if (!p)
@@ -243,6 +244,7 @@ int list_tasks(struct bpf_iter__task *ctx)
 	t = task_add(task, process, tracer_pid_of(task), listed_call);
 	if (!t)
 		return 0;
+	t->went_off = task_state(task) ? OFF_ASLEEP : OFF_RUNNABLE;
 	t->base_minor = task->min_flt;
 	t->base_major = task->maj_flt;
 	t->base_migrations = task->se.nr_migrations;
@@ -281,6 +283,5 @@ int snapshot(struct bpf_iter__task *ctx)
 			break;
 	}
 	read_counters(t, task);
-	t->snapshot_runnable = !task_state(task);
 	return 0;
 }

@@ -100,7 +100,7 @@ extern const volatile __u8 row_kinds[KEYS]; /* enum row_kind by key */
 extern __u32 tracing;
 /* 1 while the existing threads are being listed and placed. */
 extern __u32 seeding;
-/* task_record.call of a listed thread: CALL_UNKNOWN, or CALL_FORKED to leave out our own child's. */
+/* task_record.call of a listed thread: CALL_UNKNOWN or CALL_BEFORE_EXEC. */
 extern const volatile __u32 listed_call;
 /* Depth of the tracer's PID namespace. */
 extern __u32 tracer_pid_level;

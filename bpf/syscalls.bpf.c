@@ -45,6 +45,8 @@ static __always_inline void unentered(struct task_record *t, struct pt_regs *reg
 	__u32 state = t->call;
 	struct call_row *row;
 
+	if (state == CALL_BEFORE_EXEC)
+		return;
 	t->call = CALL_NONE;
 	t->call_runnable_ns = 0;
 	t->call_blocked_ns = 0;
@@ -65,16 +67,20 @@ SEC("tp_btf/sys_enter")
 int BPF_PROG(sys_enter, struct pt_regs *regs, long id)
 {
 	struct task_record *t = current_record();
+	__u32 key;
 
 	if (!t || unlikely(!tracing))
 		return 0;
+	key = call_key(regs, id);
 	if (unlikely(t->call != CALL_NONE)) {
+		if (t->call == CALL_BEFORE_EXEC && key != NR_EXECVE)
+			return 0;
 		if (t->call < CALL_NONE)
 			lose(LOST_UNPAIRED_ENTRY);
 		t->call_runnable_ns = 0;
 		t->call_blocked_ns = 0;
 	}
-	t->call = call_key(regs, id);
+	t->call = key;
 	t->entries++;
 	t->enter_ns = bpf_ktime_get_ns();
 	return 0;
@@ -125,14 +131,22 @@ int BPF_PROG(sys_exit_count, struct pt_regs *regs, long ret)
 {
 	struct task_record *t = current_record();
 	struct call_row *row;
+	__u32 key;
 
 	if (!t || unlikely(!tracing))
 		return 0;
-	if (unlikely(t->call == CALL_FORKED)) {
+	key = returned_call_key(regs);
+	if (unlikely(t->call != CALL_NONE)) {
+		bool skip = t->call == CALL_FORKED;
+
+		/* A 64-bit program's execve of a 32-bit image returns with the latter's number. */
+		if (t->call == CALL_BEFORE_EXEC && !t->has_execed)
+			return 0;
 		t->call = CALL_NONE;
-		return 0;
+		if (skip)
+			return 0;
 	}
-	row = row_get(t, returned_call_key(regs));
+	row = row_get(t, key);
 	if (!row)
 		return 0;
 	row->calls++;

@@ -36,7 +36,8 @@
 /* task_record.call, when not a key: */
 #define CALL_NONE	0x1000 /* outside any call: a return now means that entry was skipped */
 #define CALL_UNKNOWN	0x1001 /* traced since it was under way: a return now began before */
-#define CALL_FORKED	0x1002 /* a new thread on its way out of its parent's call, or of ours */
+#define CALL_FORKED	0x1002 /* a new thread on its way out of its parent's call */
+#define CALL_BEFORE_EXEC 0x1003 /* our own child: nothing counts before its execve(2) */
 
 enum record_state { RECORD_FREE, RECORD_LIVE, RECORD_ENDED };
 enum task_phase { PHASE_OFF, PHASE_ON };
@@ -123,7 +124,6 @@ struct task_record {
 	__u64 base_minor, base_major, base_migrations;
 	__u64 minor, major, migrations;
 	__u64 extra_kernel_ns; /* on a CPU in calls whose beginning or end was not seen */
-	__u64 snapshot_runnable; /* off the CPU, but in state TASK_RUNNING, at the last snapshot */
 
 	/* who */
 	__u64 start_ns; /* task_struct.start_time */
@@ -133,7 +133,8 @@ struct task_record {
 	__u32 state; /* enum record_state */
 	__u32 process;
 	__u32 tid; /* in the tracer's PID namespace */
-	__u32 is_leader;
+	__u16 is_leader;
+	__u16 has_execed;
 	char comm[COMM_LEN];
 };
 

@@ -55,6 +55,13 @@ void kernel_init_messages(void)
 	libbpf_set_print(print_libbpf);
 }
 
+const char *kernel_libbpf_version(void)
+{
+	const char *text = libbpf_version_string();
+
+	return text[0] == 'v' ? text + 1 : text;
+}
+
 bool kernel_has_btf(void)
 {
 	return access("/sys/kernel/btf/vmlinux", R_OK) == 0;

@@ -15,7 +15,7 @@ struct kernel_options {
 	bool detail_full; /* else: counts only */
 	bool follow;
 	unsigned int max_threads; /* traced at once; sizes every pool */
-	unsigned int listed_call; /* CALL_UNKNOWN or CALL_FORKED, see layout.h */
+	unsigned int listed_call; /* CALL_UNKNOWN or CALL_BEFORE_EXEC, see layout.h */
 	const uint8_t *row_kinds; /* KEYS of them */
 };
 
@@ -106,6 +106,7 @@ struct program_info {
 bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *info);
 
 bool kernel_has_btf(void);
+const char *kernel_libbpf_version(void); /* "1.1" */
 /* Silences libbpf, or at -vv shows what it says. Call once at start. */
 void kernel_init_messages(void);
 

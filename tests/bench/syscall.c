@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * What tracing costs one system call: a process that calls getppid(2) in a loop is timed
+ * untraced, under the floor (empty programs on entry and return), and under socktrace, in turn,
+ * round after round. Figures are medians of the rounds; the ratio
+ *
+ *	r = (traced - untraced) / (floor - untraced)
+ *
+ * carries over between machines, ns do not. Beside the traced process there may be --threads
+ * more that sleep, and the loop may belong to a process that is not traced (bystander).
+ *
+ * usage: bench-syscall SOCKTRACE [ROUNDS [CALLS [THREADS]]]
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "floor.skel.h"
+
+#define MAX_ROUNDS 101
+#define TARGET_OK  0
+
+static const char *socktrace;
+static unsigned long calls = 500000;
+static int rounds = 9;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "bench-syscall: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+/* --- the process that is measured --------------------------------------------------------------- */
+
+struct looper {
+	pid_t pid;
+	int order, answer; /* pipes: a byte starts one loop, its ns come back */
+};
+
+static void *sleep_forever(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static void loop_on_order(int order, int answer, int threads)
+{
+	pthread_attr_t small;
+	pthread_t thread;
+	char byte;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 64 * 1024);
+	for (int i = 0; i < threads; i++) {
+		errno = pthread_create(&thread, &small, sleep_forever, NULL);
+		if (errno)
+			die("pthread_create");
+	}
+	while (read(order, &byte, 1) == 1) {
+		uint64_t start = now_ns(), ns;
+
+		for (unsigned long i = 0; i < calls; i++)
+			syscall(SYS_getppid);
+		ns = now_ns() - start;
+		if (write(answer, &ns, sizeof(ns)) != sizeof(ns))
+			die("write");
+	}
+	exit(0);
+}
+
+static struct looper start_looper(int threads)
+{
+	int order[2], answer[2];
+	struct looper l;
+
+	if (pipe(order) || pipe(answer))
+		die("pipe");
+	l.pid = fork();
+	if (l.pid < 0)
+		die("fork");
+	if (!l.pid) {
+		close(order[1]);
+		close(answer[0]);
+		loop_on_order(order[0], answer[1], threads);
+	}
+	close(order[0]);
+	close(answer[1]);
+	l.order = order[1];
+	l.answer = answer[0];
+	return l;
+}
+
+static double loop(const struct looper *l)
+{
+	uint64_t ns;
+
+	if (write(l->order, "", 1) != 1 || read(l->answer, &ns, sizeof(ns)) != sizeof(ns))
+		die("looper");
+	return (double)ns / calls;
+}
+
+/* --- the tracer ---------------------------------------------------------------------------------- */
+
+static pid_t start_tracer(pid_t target, const char *detail)
+{
+	char pid[16], line[512];
+	int out[2];
+	FILE *f;
+	pid_t child;
+
+	snprintf(pid, sizeof(pid), "%d", target);
+	if (pipe(out))
+		die("pipe");
+	child = fork();
+	if (child < 0)
+		die("fork");
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		dup2(out[1], 1);
+		dup2(out[1], 2);
+		close(out[0]);
+		close(out[1]);
+		execl(socktrace, socktrace, "attach", "-F", "json", "--detail", detail, pid, NULL);
+		die(socktrace);
+	}
+	close(out[1]);
+	f = fdopen(out[0], "r");
+	while (fgets(line, sizeof(line), f)) {
+		if (strstr(line, "tracing")) {
+			/* Its report is larger than a pipe: a child drains it. */
+			if (!fork()) {
+				while (fgets(line, sizeof(line), f))
+					;
+				_exit(0);
+			}
+			fclose(f);
+			return child;
+		}
+		fputs(line, stderr);
+	}
+	errno = ECHILD;
+	die("socktrace did not begin to trace");
+	return -1;
+}
+
+static void stop_tracer(pid_t tracer)
+{
+	int status;
+
+	kill(tracer, SIGINT);
+	if (waitpid(tracer, &status, 0) != tracer)
+		die("waitpid");
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != TARGET_OK) {
+		fprintf(stderr, "bench-syscall: socktrace ended with status %#x\n", status);
+		exit(1);
+	}
+	wait(NULL);
+}
+
+/* --- what is compared ------------------------------------------------------------------------------ */
+
+enum subject { NOBODY, FLOOR, TRACED, BYSTANDER };
+
+static struct contender {
+	const char *name;
+	enum subject subject;
+	const char *detail;
+	double limit; /* of r; 0: none */
+	double ns[MAX_ROUNDS];
+} contenders[] = {
+	{.name = "untraced", .subject = NOBODY},
+	{.name = "floor", .subject = FLOOR},
+	{.name = "full", .subject = TRACED, .detail = "full", .limit = 1.5},
+	{.name = "count", .subject = TRACED, .detail = "count", .limit = 0.7},
+	{.name = "bystander full", .subject = BYSTANDER, .detail = "full", .limit = 1.05},
+	{.name = "bystander count", .subject = BYSTANDER, .detail = "count", .limit = 0.6},
+};
+
+#define NR_CONTENDERS (sizeof(contenders) / sizeof(contenders[0]))
+
+static double measure(const struct contender *c, const struct looper *looper, pid_t idle)
+{
+	struct floor_bpf *skel = NULL;
+	pid_t tracer = 0;
+	double ns;
+
+	if (c->subject == FLOOR) {
+		skel = floor_bpf__open_and_load();
+		if (!skel || floor_bpf__attach(skel))
+			die("empty programs");
+	} else if (c->subject != NOBODY) {
+		tracer = start_tracer(c->subject == TRACED ? looper->pid : idle, c->detail);
+	}
+	loop(looper);
+	ns = loop(looper);
+	if (tracer)
+		stop_tracer(tracer);
+	floor_bpf__destroy(skel);
+	return ns;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *v, int n)
+{
+	qsort(v, n, sizeof(*v), by_value);
+	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+static unsigned long number(const char *text, unsigned long max)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*end || end == text || n > max) {
+		fprintf(stderr, "bench-syscall: not a number up to %lu: %s\n", max, text);
+		exit(2);
+	}
+	return n;
+}
+
+int main(int argc, char **argv)
+{
+	struct looper looper, idle;
+	int threads = 0, missed = 0;
+	double untraced, floor;
+
+	if (argc < 2 || argc > 5) {
+		fprintf(stderr, "usage: bench-syscall SOCKTRACE [ROUNDS [CALLS [THREADS]]]\n");
+		return 2;
+	}
+	socktrace = argv[1];
+	if (argc > 2)
+		rounds = number(argv[2], MAX_ROUNDS);
+	if (argc > 3)
+		calls = number(argv[3], 100000000);
+	if (argc > 4)
+		threads = number(argv[4], 100000);
+	looper = start_looper(threads);
+	idle = start_looper(0);
+	for (int round = 0; round < rounds; round++) {
+		for (size_t i = 0; i < NR_CONTENDERS; i++)
+			contenders[i].ns[round] = measure(&contenders[i], &looper, idle.pid);
+	}
+	untraced = median(contenders[0].ns, rounds);
+	floor = median(contenders[1].ns, rounds);
+	printf("getppid, %lu calls a round, %d rounds, %d sleeping threads beside it\n", calls, rounds,
+	       threads);
+	printf("%-16s %10s %10s %8s %8s\n", "", "ns/call", "added", "r", "limit");
+	for (size_t i = 0; i < NR_CONTENDERS; i++) {
+		struct contender *c = &contenders[i];
+		double ns = median(c->ns, rounds), r = (ns - untraced) / (floor - untraced);
+
+		printf("%-16s %10.1f %10.1f %8.3f", c->name, ns, ns - untraced, r);
+		if (c->limit)
+			printf(" %8.2f%s", c->limit, r > c->limit ? "  MISSED" : "");
+		missed += c->limit && r > c->limit;
+		putchar('\n');
+	}
+	kill(looper.pid, SIGKILL);
+	kill(idle.pid, SIGKILL);
+	return missed ? 1 : 0;
+}

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# shellcheck shell=bash
+# What the suites share. A test waits for what a program says or for a process to end, never for a
+# length of time; TIMEOUT only turns a hang into a failure.
+
+bats_require_minimum_version 1.5.0
+
+ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+SOCKTRACE=${SOCKTRACE:-$ROOT/.output/socktrace}
+E2E_BIN=${E2E_BIN:-$ROOT/.output/tests/e2e}
+PYTHON=$(command -v /usr/bin/python3 || command -v python3)
+TIMEOUT=${TIMEOUT:-60}
+TRACER=
+
+fail() {
+	printf '%s\n' "$@" >&2
+	return 1
+}
+
+# A suite without its tools fails; it does not skip.
+export T SOCKTRACE E2E_BIN
+
+setup() {
+	[[ -n $PYTHON ]] || fail "python3 is missing"
+	[[ -x $E2E_BIN/grid ]] || fail "$E2E_BIN/grid is missing: build the test programs first"
+	T=$BATS_TEST_TMPDIR
+	if declare -F suite_setup >/dev/null; then
+		suite_setup
+	fi
+}
+
+# kill_tree PID: ends a process and its descendants, each by its PID.
+kill_tree() {
+	local child
+	for child in $(ps -o pid= --ppid "$1"); do
+		kill_tree "$child"
+	done
+	if kill -0 "$1" 2>"$T/kill_tree"; then
+		kill -KILL "$1"
+	fi
+}
+
+# What a test has started and not waited for ends with it.
+teardown() {
+	local pid
+	for pid in $(jobs -rp) $(jobs -sp); do
+		kill_tree "$pid"
+	done
+	if declare -F suite_teardown >/dev/null; then
+		suite_teardown
+	fi
+}
+
+need_socktrace() {
+	[[ -x $SOCKTRACE ]] || fail "$SOCKTRACE is missing: build it first"
+}
+
+need_root() {
+	need_socktrace
+	[[ $EUID -eq 0 ]] || skip "needs root"
+}
+
+need_program() {
+	command -v "$1" >/dev/null || skip "needs $1"
+}
+
+# Reads lines from descriptor $1 into REPLY until one contains $2. Every line goes to file $3.
+wait_line() {
+	while IFS= read -r -t "$TIMEOUT" -u "$1"; do
+		printf '%s\n' "$REPLY" >>"$3"
+		[[ $REPLY != *"$2"* ]] || return 0
+	done
+	fail "end of output, or $TIMEOUT s gone, without a line that contains \"$2\":" "$(cat "$3")"
+}
+
+# ends PID: waits for a child of this shell, which bats' own `run` cannot. Sets status.
+ends() {
+	status=0
+	wait "$1" || status=$?
+}
+
+# --- a test program under -g -----------------------------------------------------------------
+
+# program_start NAME [ARG...]: returns when it is ready. Sets PROGRAM (its PID) and READY (PIDs).
+program_start() {
+	local go said
+	go=$(mktemp -u "$T/go.XXXXXX")
+	said=$(mktemp -u "$T/said.XXXXXX")
+	mkfifo "$go" "$said"
+	: >"$T/program.log"
+	"$E2E_BIN/$1" -g -o "$T/truth.json" "${@:2}" <"$go" >"$said" 3>&- &
+	PROGRAM=$!
+	exec {GO}>"$go" {SAID}<"$said"
+	wait_line "$SAID" ready "$T/program.log"
+	read -r -a READY <<<"${REPLY#ready}"
+}
+
+program_go() {
+	printf x >&"$GO"
+}
+
+# Waits until it has ended; fails unless that was well.
+program_end() {
+	wait "$PROGRAM" || fail "the test program ended with $?"
+}
+
+# Waits until it has ended because a process of its own was killed.
+program_lost() {
+	ends "$PROGRAM"
+	[[ $status -eq 99 ]] || fail "the test program ended with $status"
+}
+
+# --- socktrace in the background -------------------------------------------------------------
+
+# trace_start ARG...: returns when it says that it is tracing. Standard output goes to $T/out,
+# standard error to $T/err. Sets TRACE (its PID). An asynchronous command of a shell ignores
+# SIGINT: undone by env.
+trace_start() {
+	local fifo
+	fifo=$(mktemp -u "$T/stderr.XXXXXX")
+	mkfifo "$fifo"
+	: >"$T/err"
+	$TRACER env --default-signal=INT,QUIT "$SOCKTRACE" "$@" >"$T/out" 2>"$fifo" 3>&- &
+	TRACE=$!
+	exec {ERR}<"$fifo"
+	wait_line "$ERR" tracing "$T/err"
+	cat <&"$ERR" >>"$T/err" 3>&- &
+	ERR_COPY=$!
+}
+
+# trace_end STATUS: waits until it has ended by itself, with that status.
+trace_end() {
+	ends "$TRACE"
+	wait "$ERR_COPY"
+	[[ $status -eq $1 ]] || fail "socktrace ended with $status, not $1:" "$(cat "$T/err")"
+}
+
+# --- reports ---------------------------------------------------------------------------------
+
+# same_as_truth REPORT [OPTION...]: holds the report against the program's own account.
+same_as_truth() {
+	"$PYTHON" "$ROOT/tests/e2e/lib/compare.py" report "$T/truth.json" "$@"
+}
+
+# sound REPORT: the report agrees with itself, and every audit holds.
+sound() {
+	"$PYTHON" "$ROOT/tests/e2e/lib/compare.py" sound "$@"
+}
+
+# value REPORT EXPRESSION: a Python expression over the report r.
+value() {
+	"$PYTHON" -c 'import json, sys
+r = json.load(open(sys.argv[1]))
+print(eval(sys.argv[2]))' "$@"
+}
+
+# run_counts OPTIONS... -- PROGRAM ARG...: runs a test program under socktrace and compares.
+# COMPARE holds options for compare.py.
+run_counts() {
+	local options=()
+	while [[ $1 != -- ]]; do
+		options+=("$1")
+		shift
+	done
+	"$SOCKTRACE" run "${options[@]}" -F json -o "$T/report.json" -- \
+		"$E2E_BIN/$2" -o "$T/truth.json" "${@:3}" 3>&-
+	same_as_truth "$T/report.json" --run "${COMPARE[@]}"
+}
+
+# attach_counts OPTIONS... -- PROGRAM ARG...: the same for attach to a process that waits.
+attach_counts() {
+	local options=()
+	while [[ $1 != -- ]]; do
+		options+=("$1")
+		shift
+	done
+	program_start "${@:2}"
+	trace_start attach "${READY[@]:-$PROGRAM}" "${options[@]}" -F json -o "$T/report.json"
+	program_go
+	program_end
+	trace_end 0
+	same_as_truth "$T/report.json" "${COMPARE[@]}"
+}
+
+# --- what socktrace leaves behind ------------------------------------------------------------
+
+# bpf_objects PID: "prog ID" and "map ID" of what a process holds in the kernel.
+bpf_objects() {
+	local kind
+	for kind in prog map link; do
+		bpftool -j "$kind" show | "$PYTHON" -c 'import json, sys
+for o in json.load(sys.stdin):
+    if any(p["pid"] == int(sys.argv[1]) for p in o.get("pids", [])):
+        print(sys.argv[2], o["id"])' "$1" "$kind"
+	done
+}
+
+# objects_gone FILE: every object listed in FILE is gone within a second, as is promised.
+objects_gone() {
+	local kind id until=$((${EPOCHREALTIME/./} + 1000000))
+	while read -r kind id; do
+		while bpftool "$kind" show id "$id" >"$T/left" 2>&1; do
+			((${EPOCHREALTIME/./} < until)) || fail "$kind $id is left: $(cat "$T/left")"
+		done
+	done <"$1"
+}

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154
+# Without the privileges or the kernel features it needs, socktrace says which, and ends with 3.
+
+load lib/common
+
+suite_setup() {
+	need_root
+	need_program setpriv
+	# Where others may go.
+	PUBLIC=$(mktemp -d)
+	chmod 755 "$PUBLIC"
+	cp "$SOCKTRACE" "$PUBLIC/socktrace"
+	mkdir -m 777 "$PUBLIC/out"
+}
+
+suite_teardown() {
+	rm -r "$PUBLIC"
+}
+
+as_nobody() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all "$@"
+}
+
+@test "attach without privileges names the capabilities and ends with 3" {
+	sleep infinity 3>&- &
+	run --separate-stderr as_nobody "$PUBLIC/socktrace" attach -o "$PUBLIC/out/r.json" $!
+	[[ $status -eq 3 && -z $output ]]
+	[[ $stderr == *CAP_BPF* && $stderr == *CAP_PERFMON* ]]
+	[[ ! -e $PUBLIC/out/r.json ]]
+}
+
+@test "run without privileges does not start the command" {
+	run --separate-stderr as_nobody "$PUBLIC/socktrace" run -- touch "$PUBLIC/out/started"
+	[[ $status -eq 3 || $status -eq 125 ]]
+	[[ $stderr == *CAP_BPF* && $stderr == *CAP_PERFMON* ]]
+	[[ ! -e $PUBLIC/out/started ]]
+}
+
+@test "CAP_BPF and CAP_PERFMON are enough for a process of one's own" {
+	as_nobody sleep infinity 3>&- &
+	local target=$!
+	chmod 777 "$T"
+	TRACER="setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all,+bpf,+perfmon \
+--ambient-caps=+bpf,+perfmon"
+	SOCKTRACE=$PUBLIC/socktrace
+	trace_start attach -F json -o "$PUBLIC/out/r.json" "$target"
+	kill "$target"
+	trace_end 0
+	sound "$PUBLIC/out/r.json"
+	[[ $(stat -c %u "$PUBLIC/out/r.json") -eq 65534 ]]
+}
+
+@test "doctor without privileges says what is missing and ends with 3" {
+	run --separate-stderr as_nobody "$PUBLIC/socktrace" doctor
+	[[ $status -eq 3 ]]
+	[[ $output == *CAP_BPF* && $output == *CAP_PERFMON* ]]
+}
+
+@test "report needs no privileges" {
+	"$SOCKTRACE" run -F json -o "$PUBLIC/out/r.json" -- "$E2E_BIN/bare" || [[ $? -eq 42 ]]
+	chmod 644 "$PUBLIC/out/r.json"
+	as_nobody "$PUBLIC/socktrace" report -F json "$PUBLIC/out/r.json" >"$T/again.json"
+	cmp "$PUBLIC/out/r.json" "$T/again.json"
+}
+
+@test "a kernel without BTF" {
+	sleep infinity 3>&- &
+	run --separate-stderr unshare --mount bash -c \
+		'mount --bind /dev/null /sys/kernel/btf/vmlinux && exec "$@"' - \
+		"$SOCKTRACE" attach -o "$T/r.json" $!
+	[[ $status -eq 3 ]]
+	[[ $stderr == *BTF* ]]
+	[[ ! -e $T/r.json ]]
+}
+
+@test "more threads than --max-threads: the loss is reported, with 3, and no file is written" {
+	program_start grid -l -p 2 -t 8
+	trace_start attach --max-threads 4 -F json -o "$T/r.json" "${READY[@]}"
+	program_go
+	program_end
+	trace_end 3
+	grep -q max-threads "$T/err"
+	[[ ! -e $T/r.json && ! -s $T/out ]]
+}
+
+@test "--allow-partial writes what there is, marked as not complete, and still ends with 3" {
+	program_start grid -l -p 2 -t 8
+	trace_start attach --max-threads 4 --allow-partial -F json -o "$T/r.json" "${READY[@]}"
+	program_go
+	program_end
+	trace_end 3
+	[[ $(value "$T/r.json" 'r["capture"]["complete"]') == False ]]
+	[[ $(value "$T/r.json" 'r["capture"]["lost"]["tasks_full"] > 0') == True ]]
+	[[ $(value "$T/r.json" '[a["ok"] for a in r["audits"] if a["name"] == "lost"]') == "[False]" ]]
+}
+
+@test "--max-threads is enough for as many threads at once, however many there are in all" {
+	"$SOCKTRACE" run --max-threads 64 -F json -o "$T/r.json" -- \
+		"$E2E_BIN/shortlived" -t 2000 -p 200 -c 4 -o "$T/truth.json"
+	same_as_truth "$T/r.json" --run
+}
+
+@test "PIDs are those of the PID namespace that socktrace runs in" {
+	unshare --pid --fork --mount-proc bash -ec '
+		mkfifo "$T/ns.err"
+		sleep infinity 3>&- &
+		target=$!
+		[[ $target -lt 100 ]]
+		"$SOCKTRACE" attach -F json -o "$T/r.json" "$target" 2>"$T/ns.err" 3>&- &
+		tracer=$!
+		exec {err}<"$T/ns.err"
+		while read -r -u "$err"; do [[ $REPLY != *tracing* ]] || break; done
+		kill "$target"
+		wait "$tracer"
+		echo "$target" >"$T/target"' 3>&-
+	[[ $(value "$T/r.json" '[(p["pid"], p["comm"]) for p in r["processes"]]') == \
+		"[($(<"$T/target"), 'sleep')]" ]]
+}

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154
+# What happens while a trace begins or ends, or to numbers that come again.
+
+load lib/common
+
+suite_setup() {
+	need_root
+	COMPARE=()
+}
+
+@test "attach amid threads that begin and end: none is lost or counted twice" {
+	for _ in {1..5}; do
+		attach_counts -- churn -c 3 -m 200
+	done
+}
+
+@test "attach -f amid processes that begin and end: none is lost or counted twice" {
+	for _ in {1..5}; do
+		attach_counts -f -- churn -p -c 3 -m 50
+	done
+}
+
+@test "a trace that ends amid threads that begin and end balances its books" {
+	program_start churn
+	for _ in {1..5}; do
+		trace_start attach "$PROGRAM" -F json -o "$T/report.json"
+		kill -INT "$TRACE"
+		trace_end 0
+		sound "$T/report.json"
+	done
+	program_go
+	program_end
+}
+
+@test "a trace that ends amid processes that begin and end balances its books" {
+	program_start churn -p
+	for _ in {1..5}; do
+		trace_start attach -f "$PROGRAM" -F json -o "$T/report.json"
+		kill -INT "$TRACE"
+		trace_end 0
+		sound "$T/report.json"
+	done
+	program_go
+	program_end
+}
+
+@test "attach in the midst of a busy grid, and leave it, balances its books" {
+	program_start grid -l -p 2 -t 2 -n 200000
+	program_go
+	for _ in {1..5}; do
+		trace_start attach "${READY[@]}" -F json -o "$T/report.json"
+		kill -INT "$TRACE"
+		trace_end 0
+		sound "$T/report.json"
+	done
+	kill_tree "$PROGRAM"
+}
+
+@test "a process that takes the number of a target that has ended is not traced" {
+	[[ -w /proc/sys/kernel/ns_last_pid ]] || skip "may not write ns_last_pid"
+	local first keep second tries
+	program_start grid -l -p 1 -t 1
+	first=$PROGRAM
+	sleep infinity 3>&- &
+	keep=$!
+	trace_start attach "$first" "$keep" -F json -o "$T/report.json"
+	program_go
+	program_end
+	mv "$T/truth.json" "$T/first.json"
+	# Others on the machine may take the number first.
+	for ((tries = 0; tries < 100; tries++)); do
+		echo $((first - 1)) >/proc/sys/kernel/ns_last_pid
+		program_start grid -p 1 -t 1
+		second=$PROGRAM
+		program_go
+		program_end
+		[[ $second -ne $first ]] || break
+	done
+	[[ $second -eq $first ]] || fail "the number was taken by others, time and again"
+	kill "$keep"
+	trace_end 0
+	mv "$T/first.json" "$T/truth.json"
+	[[ $(value "$T/report.json" 'sorted(p["pid"] for p in r["processes"])') == \
+		"$("$PYTHON" -c 'import sys; print(sorted(map(int, sys.argv[1:])))' "$first" "$keep")" ]]
+	sound "$T/report.json"
+}
+
+@test "two socktraces on one target at once are both exact" {
+	local first
+	program_start grid -p 4 -t 4
+	trace_start attach -f "$PROGRAM" -F json -o "$T/first.json"
+	first=$TRACE
+	trace_start attach -f "$PROGRAM" -F json -o "$T/second.json"
+	program_go
+	program_end
+	trace_end 0
+	wait "$first"
+	same_as_truth "$T/first.json"
+	same_as_truth "$T/second.json"
+}
+
+@test "two socktraces, one in each detail, are both exact" {
+	local first
+	program_start shortlived -t 1000 -p 100
+	trace_start attach -f "$PROGRAM" --detail count -F json -o "$T/first.json"
+	first=$TRACE
+	trace_start attach -f "$PROGRAM" -F json -o "$T/second.json"
+	program_go
+	program_end
+	trace_end 0
+	wait "$first"
+	same_as_truth "$T/first.json"
+	same_as_truth "$T/second.json"
+}
+
+@test "socktrace beside strace on one target is exact" {
+	need_program strace
+	program_start grid -p 2 -t 2
+	trace_start attach -f "$PROGRAM" -F json -o "$T/report.json"
+	mkfifo "$T/strace.fifo"
+	strace -f -o "$T/strace.log" -p "$PROGRAM" 2>"$T/strace.fifo" 3>&- &
+	exec {STRACE_ERR}<"$T/strace.fifo"
+	wait_line "$STRACE_ERR" attached "$T/strace.err"
+	program_go
+	program_end
+	trace_end 0
+	same_as_truth "$T/report.json"
+}
+
+@test "a target that is stopped when the trace begins" {
+	program_start grid -l -p 1 -t 2
+	kill -STOP "${READY[1]}"
+	trace_start attach "${READY[1]}" -F json -o "$T/report.json"
+	kill -CONT "${READY[1]}"
+	program_go
+	program_end
+	trace_end 0
+	same_as_truth "$T/report.json" --only "${READY[1]}"
+}
+
+@test "a target that stays stopped is reported all the same" {
+	program_start grid -l -p 1 -t 2
+	kill -STOP "${READY[1]}"
+	trace_start attach "${READY[1]}" -F json -o "$T/report.json"
+	kill -INT "$TRACE"
+	trace_end 0
+	sound "$T/report.json"
+	[[ $(value "$T/report.json" '[p["ended"] for p in r["processes"]]') == "[False]" ]]
+	kill -CONT "${READY[1]}"
+	program_go
+	program_end
+}
+
+@test "a target that is killed in the middle of a call" {
+	program_start grid -l -p 1 -t 2
+	trace_start attach "${READY[1]}" -F json -o "$T/report.json"
+	kill -KILL "${READY[1]}"
+	trace_end 0
+	sound "$T/report.json"
+	[[ $(value "$T/report.json" '[(p["ended"], p["exit_status"], p["term_signal"])
+		for p in r["processes"]]') == "[(True, 137, 'SIGKILL')]" ]]
+	program_lost
+}
+
+@test "targets that end one after the other: the trace ends with the last" {
+	local pids=() fds=()
+	for _ in 1 2 3; do
+		program_start grid -p 1 -t 1
+		pids+=("$PROGRAM")
+		fds+=("$GO")
+	done
+	trace_start attach "${pids[@]}" -F json -o "$T/report.json"
+	printf x >&"${fds[1]}"
+	wait "${pids[1]}"
+	printf x >&"${fds[0]}"
+	wait "${pids[0]}"
+	kill -0 "$TRACE"
+	printf x >&"${fds[2]}"
+	wait "${pids[2]}"
+	trace_end 0
+	sound "$T/report.json"
+	[[ $(value "$T/report.json" 'len(r["processes"])') -eq 3 ]]
+}

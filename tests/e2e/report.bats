@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154
+# Reports: every format from the same data, live or saved, valid against the published schema.
+
+load lib/common
+
+suite_setup() {
+	need_root
+}
+
+# For text, Markdown and CSV, live and saved: the live trace keeps its data in NDJSON too.
+bare_report() {
+	"$SOCKTRACE" run "${@:2}" -o "$1" -- "$E2E_BIN/bare" >"$T/bare" || [[ $? -eq 42 ]]
+}
+
+valid() {
+	"$PYTHON" "$ROOT/tests/unit/check_schema.py" "$@"
+}
+
+@test "report FILE gives byte for byte the JSON that the live command wrote" {
+	bare_report "$T/r.json" -F json
+	"$SOCKTRACE" report -F json "$T/r.json" >"$T/again.json"
+	cmp "$T/r.json" "$T/again.json"
+	"$SOCKTRACE" report -F json -o "$T/third.json" "$T/r.json"
+	cmp "$T/r.json" "$T/third.json"
+}
+
+@test "every format of a report read from JSON is that of the report read again" {
+	local format
+	bare_report "$T/r.json" -F json
+	"$SOCKTRACE" report -F json -o "$T/again.json" "$T/r.json"
+	for format in text md csv; do
+		"$SOCKTRACE" report --threads -F "$format" "$T/r.json" >"$T/first.$format"
+		"$SOCKTRACE" report --threads -F "$format" "$T/again.json" >"$T/second.$format"
+		cmp "$T/first.$format" "$T/second.$format"
+		grep -q getppid "$T/first.$format"
+	done
+}
+
+@test "text, md and csv of a live trace show the same calls and errors as its JSON would" {
+	local format
+	for format in text md csv; do
+		bare_report "$T/live.$format" -F "$format"
+		grep -q getppid "$T/live.$format"
+		grep -q EBADF "$T/live.$format"
+	done
+}
+
+@test "reports are valid against the published schema" {
+	bare_report "$T/full.json" -F json
+	bare_report "$T/count.json" -F json --detail count
+	valid "$T/full.json" "$T/count.json"
+	"$SOCKTRACE" run -F json -o "$T/many.json" -- "$E2E_BIN/die" -o "$T/truth.json"
+	valid "$T/many.json"
+}
+
+@test "a partial report is valid against the published schema" {
+	program_start grid -l -p 2 -t 8
+	trace_start attach --max-threads 4 --allow-partial -F json -o "$T/r.json" "${READY[@]}"
+	program_go
+	program_end
+	trace_end 3
+	valid "$T/r.json"
+}
+
+@test "-i with JSON: one report in each line, cumulative, the last as complete as any" {
+	program_start cputime
+	trace_start attach -i 1 -d 3 -F json -o "$T/r.ndjson" "$PROGRAM"
+	program_go
+	wait_line "$SAID" "done" "$T/program.log"
+	trace_end 0
+	"$PYTHON" - "$T/r.ndjson" <<-'EOF'
+		import json, sys
+		reports = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
+		assert 3 <= len(reports) <= 4, len(reports)
+		calls = [sum(c["calls"] for p in r["processes"] for c in p["syscalls"]) for r in reports]
+		assert calls == sorted(calls) and calls[-1] > 0, calls
+		spans = [r["capture"]["duration_ns"] for r in reports]
+		assert spans == sorted(spans) and 3e9 <= spans[-1] < 3.5e9, spans
+		assert all(a["ok"] is not False for r in reports for a in r["audits"])
+	EOF
+	same_as_truth "$T/r.ndjson"
+	"$SOCKTRACE" report -F json "$T/r.ndjson" >"$T/again.ndjson"
+	cmp "$T/r.ndjson" "$T/again.ndjson"
+	program_go
+	program_end
+}
+
+@test "the report goes to standard output, everything else to standard error" {
+	program_start grid -l -p 1 -t 1
+	trace_start attach -F json "${READY[1]}"
+	program_go
+	program_end
+	trace_end 0
+	sound "$T/out"
+}
+
+@test "-q says nothing but errors" {
+	run --separate-stderr "$SOCKTRACE" run -q -F json -o "$T/r.json" -- "$E2E_BIN/bare"
+	[[ $status -eq 42 && -z $stderr && $output == bare ]]
+}
+
+@test "a pipe gets no colour and no control characters, whatever the target is called" {
+	local evil=$'\e[31mevil|`*_<b>\r\n"x,y' format
+	cp "$E2E_BIN/bare" "$T/$evil"
+	for format in text md csv json; do
+		"$SOCKTRACE" run -F "$format" -o "$T/r.$format" -- "$T/$evil" >"$T/bare" 2>"$T/err" || [[ $? -eq 42 ]]
+		run ! grep -qP '[\x00-\x08\x0b-\x1f\x7f]' "$T/r.$format" "$T/err"
+	done
+	sound "$T/r.json"
+	[[ $(value "$T/r.json" 'r["processes"][0]["comm"]') == *$'\e[31mevil'* ]]
+	# A cell holds its bar and its line break as text, and a row stays a row.
+	"$PYTHON" -c 'import csv, sys
+rows = list(csv.reader(open(sys.argv[1], newline="", encoding="utf-8")))
+rows = [r for r in rows if r and not r[0].startswith("#")]
+assert len({len(r) for r in rows}) == 1, {len(r) for r in rows}' "$T/r.csv"
+}
+
+@test "--top limits the rows of text, not the data of JSON" {
+	bare_report "$T/r.json" -F json --top 1
+	[[ $(value "$T/r.json" 'len(r["processes"][0]["syscalls"])') -eq 5 ]]
+	"$SOCKTRACE" report -F text --top 1 "$T/r.json" >"$T/top"
+	"$SOCKTRACE" report -F text "$T/r.json" >"$T/all"
+	(($(wc -l <"$T/top") < $(wc -l <"$T/all")))
+}
+
+@test "the capture section names what was attached, when and for how long" {
+	bare_report "$T/r.json" -F json
+	[[ $(value "$T/r.json" 'r["capture"]["mode"]') == run ]]
+	[[ $(value "$T/r.json" 'r["capture"]["command"][-2:]') == "['--', '$E2E_BIN/bare']" ]]
+	[[ $(value "$T/r.json" 'all(p["attached"] for p in r["capture"]["probes"] if p["required"])') == True ]]
+	[[ $(value "$T/r.json" 'len(r["capture"]["probes"]) >= 3') == True ]]
+	[[ $(value "$T/r.json" 'r["host"]["kernel"]') == "$(uname -r)" ]]
+	[[ $(value "$T/r.json" 'r["host"]["cpus"]') -eq $(nproc --all) ]]
+	[[ $(value "$T/r.json" 'r["processes"][0]["exe"]') == "$(readlink -f "$E2E_BIN/bare")" ]]
+	[[ $(value "$T/r.json" 'r["processes"][0]["rss_peak_bytes"] > 0') == True ]]
+}
+
+@test "doctor lists each probe, with the hook taken, and ends with 0" {
+	local probe
+	bare_report "$T/r.json" -F json
+	"$SOCKTRACE" doctor >"$T/doctor" 2>"$T/err"
+	for probe in $(value "$T/r.json" '" ".join(p["name"] for p in r["capture"]["probes"])'); do
+		grep -qw "$probe" "$T/doctor" || fail "no $probe in:" "$(cat "$T/doctor")"
+	done
+	grep -q sys_exit "$T/doctor"
+	grep -q sched_switch "$T/doctor"
+}

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154
+# Where strace -c -f can count the same thing, it counts the same: calls and errors of the whole
+# program, the C library's and the loader's included.
+
+load lib/common
+
+suite_setup() {
+	need_root
+	need_program strace
+}
+
+# same_totals PROGRAM ARG...: two runs, one under each tracer. Names that $DIFFER matches may
+# differ between two runs of one program, or are counted otherwise by strace on purpose.
+same_totals() {
+	strace -c -f -o "$T/strace.txt" "$E2E_BIN/$1" "${@:2}" >"$T/strace.out"
+	"$SOCKTRACE" run -F json -o "$T/report.json" -- "$E2E_BIN/$1" "${@:2}" >"$T/socktrace.out"
+	sound "$T/report.json"
+	"$PYTHON" "$ROOT/tests/e2e/lib/totals.py" "$T/strace.txt" "$T/report.json" "$DIFFER"
+}
+
+@test "all calls of a grid: same totals as strace -c -f" {
+	DIFFER='futex|exit|exit_group' same_totals grid -p 4 -t 2
+}
+
+@test "all calls of a fork tree: same totals as strace -c -f" {
+	DIFFER='exit_group' same_totals forktree
+}
+
+@test "all calls of a chain of execs: same totals as strace -c -f" {
+	DIFFER='exit_group' same_totals execs chain
+}
+
+@test "all calls of vfork and posix_spawn: same totals as strace -c -f" {
+	DIFFER='exit_group' same_totals vforks
+}
+
+@test "all calls of short-lived threads and processes: same totals as strace -c -f" {
+	DIFFER='futex|exit|exit_group|madvise|mmap|munmap|mprotect|brk' same_totals shortlived -t 200 -p 50
+}
+
+@test "all calls of ls: same totals as strace -c -f" {
+	strace -c -f -o "$T/strace.txt" ls -lR /usr/include >"$T/strace.out"
+	"$SOCKTRACE" run -F json -o "$T/report.json" -- ls -lR /usr/include >"$T/socktrace.out"
+	cmp "$T/strace.out" "$T/socktrace.out"
+	"$PYTHON" "$ROOT/tests/e2e/lib/totals.py" "$T/strace.txt" "$T/report.json" exit_group
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+
+#define MAX_SECONDS (10ULL * 366 * 24 * 3600)
+#define NS_PER_S    1000000000ULL
+
+int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value)
+{
+	unsigned long long n;
+
+	if (!text[0] || strspn(text, "0123456789") != strlen(text))
+		return -EINVAL;
+	errno = 0;
+	n = strtoull(text, NULL, 10);
+	if (errno || n < min || n > max)
+		return -ERANGE;
+	*value = n;
+	return 0;
+}
+
+int parse_seconds(const char *text, uint64_t *ns)
+{
+	size_t whole = strspn(text, "0123456789"), digits;
+	uint64_t seconds, unit = NS_PER_S, sum;
+
+	if (!whole)
+		return -EINVAL;
+	if (whole > 12)
+		return -ERANGE;
+	seconds = strtoull(text, NULL, 10);
+	sum = seconds * NS_PER_S;
+	if (text[whole] == '.') {
+		const char *fraction = text + whole + 1;
+
+		digits = strspn(fraction, "0123456789");
+		if (!digits || fraction[digits])
+			return -EINVAL;
+		for (size_t i = 0; i < digits && unit > 1; i++)
+			sum += (fraction[i] - '0') * (unit /= 10);
+	} else if (text[whole]) {
+		return -EINVAL;
+	}
+	if (!sum || seconds > MAX_SECONDS)
+		return -ERANGE;
+	*ns = sum;
+	return 0;
+}

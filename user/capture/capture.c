@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/msg.h"
+#include "base/strings.h"
+#include "base/text.h"
+#include "base/vec.h"
+#include "capture/capture.h"
+#include "capture/host.h"
+#include "capture/identity.h"
+#include "capture/records.h"
+#include "kernel/kernel.h"
+#include "model/audit.h"
+
+/* Threads that ended keep rows of their own up to this many per process; others are summed up. */
+#define MAX_ENDED_THREADS 1024
+
+struct tracked {
+	bool used;
+	bool has_ended_record; /* its record said so at the last poll */
+	uint32_t execs;	       /* how many the identity is up to date with */
+	struct process process;
+	size_t nr_live; /* threads, at the last poll */
+};
+
+struct capture {
+	struct capture_options options;
+	struct kernel *kernel;
+	struct tracked *tracked; /* by index of the process record */
+	struct process *finished;
+	size_t nr_finished, cap_finished;
+	char *started; /* RFC 3339 */
+	uint64_t began_ns, ended_ns, setup_ns;
+	bool has_ended;
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+static char *rfc3339_now(void)
+{
+	char text[32];
+	struct timespec t;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	gmtime_r(&t.tv_sec, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+	return xasprintf("%s.%03ldZ", text, t.tv_nsec / 1000000);
+}
+
+/* --- processes ------------------------------------------------------------------------------- */
+
+static struct tracked *track(struct capture *c, uint32_t index)
+{
+	struct tracked *t = &c->tracked[index];
+	const struct process_record *record = pool_at(kernel_processes(c->kernel), index);
+	const struct process *parent = NULL;
+
+	if (record->state == RECORD_FREE)
+		return NULL;
+	if (t->used && t->execs == record->execs)
+		return t;
+	if (c->tracked[record->parent].used)
+		parent = &c->tracked[record->parent].process;
+	t->used = true;
+	t->execs = record->execs;
+	t->process.pid = record->pid;
+	t->process.started_ns = record->started_ns;
+	t->process.exit_status = -1;
+	identity_fill(&t->process, record, parent);
+	return t;
+}
+
+static void set_comm(struct process *p, const char *comm)
+{
+	free(p->comm);
+	p->comm = xstrdup(comm);
+}
+
+static void set_end(struct process *p, const struct process_record *record)
+{
+	int status = record->wait_status;
+
+	p->ended = true;
+	p->term_signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	p->exit_status = p->term_signal ? 128 + p->term_signal : WEXITSTATUS(status);
+	p->rss_peak_bytes = record->maxrss_pages * sysconf(_SC_PAGESIZE);
+}
+
+/* The one row for ended threads beyond MAX_ENDED_THREADS, made if missing. */
+static struct thread *folded_thread(struct process *p)
+{
+	struct thread *t;
+
+	for (size_t i = 0; i < p->nr_threads; i++) {
+		if (!p->threads[i].tid)
+			return &p->threads[i];
+	}
+	t = vec_push(p->threads, p->nr_threads, p->cap_threads);
+	t->comm = xstrdup("(ended)");
+	t->ended = true;
+	return t;
+}
+
+/* Moves what @t counted into @p; @t is empty afterwards. */
+static void take_in_thread(struct process *p, struct thread *t, bool is_leader)
+{
+	struct thread *folded;
+
+	if (is_leader || !p->comm)
+		set_comm(p, t->comm);
+	if (p->nr_threads < MAX_ENDED_THREADS) {
+		*vec_push(p->threads, p->nr_threads, p->cap_threads) = *t;
+		*t = (struct thread){};
+		return;
+	}
+	folded = folded_thread(p);
+	folded->nr_folded += t->nr_folded;
+	task_stats_merge(&folded->stats, &t->stats);
+	task_books_merge(&folded->books, &t->books);
+	syscalls_merge(&folded->calls, &t->calls);
+	thread_free(t);
+}
+
+/* --- polling --------------------------------------------------------------------------------- */
+
+static void fold_ended_thread(struct capture *c, uint32_t index)
+{
+	struct task_record *record = pool_at(kernel_tasks(c->kernel), index);
+	struct tracked *t = track(c, record->process);
+	struct thread thread = {};
+
+	record_to_thread(c->kernel, record, record->ended_ns, c->options.detail_full, &thread);
+	if (t)
+		take_in_thread(&t->process, &thread, record->is_leader);
+	else
+		thread_free(&thread);
+	record_release(c->kernel, index);
+}
+
+static void finish_process(struct capture *c, uint32_t index)
+{
+	struct process_record *record = pool_at(kernel_processes(c->kernel), index);
+	struct tracked *t = &c->tracked[index];
+
+	set_end(&t->process, record);
+	*vec_push(c->finished, c->nr_finished, c->cap_finished) = t->process;
+	*t = (struct tracked){};
+	memset(record, 0, sizeof(*record));
+	pool_give_back(kernel_processes(c->kernel), index);
+}
+
+static size_t note_processes(struct capture *c)
+{
+	const struct pool *pool = kernel_processes(c->kernel);
+	size_t live = 0;
+
+	for (uint32_t i = 1; i < pool->nr; i++) {
+		const struct process_record *record = pool_at(pool, i);
+		uint32_t state = __atomic_load_n(&record->state, __ATOMIC_ACQUIRE);
+
+		if (state == RECORD_FREE)
+			continue;
+		track(c, i);
+		c->tracked[i].has_ended_record = state == RECORD_ENDED;
+		c->tracked[i].nr_live = 0;
+		live += state == RECORD_LIVE;
+	}
+	return live;
+}
+
+size_t capture_poll(struct capture *c)
+{
+	const struct pool *tasks = kernel_tasks(c->kernel);
+	/* A process that has ended has no new threads: those seen after this are its last. */
+	size_t live = note_processes(c);
+
+	for (uint32_t i = 1; i < tasks->nr; i++) {
+		const struct task_record *record = pool_at(tasks, i);
+		uint32_t state = __atomic_load_n(&record->state, __ATOMIC_ACQUIRE);
+
+		if (state == RECORD_ENDED)
+			fold_ended_thread(c, i);
+		else if (state == RECORD_LIVE)
+			c->tracked[record->process].nr_live++;
+	}
+	for (uint32_t i = 1; i < kernel_processes(c->kernel)->nr; i++) {
+		if (c->tracked[i].used && c->tracked[i].has_ended_record && !c->tracked[i].nr_live)
+			finish_process(c, i);
+	}
+	return live;
+}
+
+/* --- the report ------------------------------------------------------------------------------ */
+
+static void copy_process(struct report *r, const struct process *from, struct process **copy)
+{
+	struct process *p = vec_push(r->processes, r->nr_processes, r->cap_processes);
+
+	process_copy(p, from);
+	*copy = p;
+}
+
+/* The live threads of every process, as they stand now. */
+static void add_live_threads(struct capture *c, struct process **copies, uint64_t now_ns)
+{
+	const struct pool *tasks = kernel_tasks(c->kernel);
+
+	for (uint32_t i = 1; i < tasks->nr; i++) {
+		const struct task_record *record = pool_at(tasks, i);
+		struct process *p = copies[record->process];
+		struct thread *t;
+
+		if (record->state != RECORD_LIVE || !p)
+			continue;
+		t = vec_push(p->threads, p->nr_threads, p->cap_threads);
+		record_to_thread(c->kernel, record, now_ns, c->options.detail_full, t);
+		if (record->is_leader || !p->comm)
+			set_comm(p, t->comm);
+	}
+}
+
+static void add_processes(struct capture *c, struct report *r, uint64_t now_ns)
+{
+	uint32_t nr = kernel_processes(c->kernel)->nr;
+	struct process **copies = xcalloc(nr, sizeof(*copies)), *p;
+
+	/* No push after this moves them. */
+	r->processes = vec_reserve(r->processes, &r->cap_processes, c->nr_finished + nr,
+				   sizeof(*r->processes));
+	for (size_t i = 0; i < c->nr_finished; i++)
+		copy_process(r, &c->finished[i], &p);
+	for (uint32_t i = 1; i < nr; i++) {
+		if (!c->tracked[i].used)
+			continue;
+		copy_process(r, &c->tracked[i].process, &copies[i]);
+		copies[i]->rss_peak_bytes = identity_rss_peak(copies[i]->pid);
+	}
+	add_live_threads(c, copies, now_ns);
+	free(copies);
+	for (size_t i = 0; i < r->nr_processes; i++) {
+		if (!r->processes[i].comm)
+			r->processes[i].comm = xstrdup("");
+	}
+}
+
+static char *join_reasons(const struct probe_result *result)
+{
+	char *text = NULL;
+
+	for (size_t i = 0; i < MAX_HOOKS; i++) {
+		if (result->passed_over[i])
+			text_append(&text, "; ",
+				    xasprintf("%s: %s", result->probe->hooks[i].where,
+					      result->passed_over[i]));
+	}
+	return text;
+}
+
+static void add_probes(const struct capture *c, struct report *r)
+{
+	const struct probe_result *results = kernel_probe_results(c->kernel);
+
+	for (size_t i = 0; i < nr_probes; i++) {
+		struct probe_state *p;
+
+		if (!(probes[i].detail & (c->options.detail_full ? IN_FULL : IN_COUNT)))
+			continue;
+		p = vec_push(r->capture.probes, r->capture.nr_probes, r->capture.cap_probes);
+		p->name = xstrdup(probes[i].name);
+		p->hook = results[i].hook ? xstrdup(results[i].hook->where) : NULL;
+		p->required = probes[i].required;
+		p->attached = results[i].hook != NULL;
+		p->reason = join_reasons(&results[i]);
+	}
+}
+
+static uint64_t add_programs(const struct capture *c, struct report *r)
+{
+	struct program_info info;
+	uint64_t misses = 0;
+
+	for (size_t i = 0; kernel_program_info(c->kernel, i, &info); i++) {
+		struct program_cost *p = vec_push(r->capture.programs, r->capture.nr_programs,
+						  r->capture.cap_programs);
+
+		p->name = xstrdup(info.name);
+		p->runs = info.runs;
+		p->run_ns = info.run_ns;
+		p->recursion_misses = info.recursion_misses;
+		if (info.recursion_misses != METRIC_UNKNOWN)
+			misses += info.recursion_misses;
+	}
+	return misses;
+}
+
+static void add_lost(const struct capture *c, struct report *r, uint64_t recursion_misses)
+{
+	static const char *const names[] = {
+#define LOST(id, name, help) name,
+#include "socktrace/lost.def"
+#undef LOST
+	};
+
+	for (unsigned int i = 0; i < NR_LOST; i++) {
+		struct lost_count *l =
+			vec_push(r->capture.lost, r->capture.nr_lost, r->capture.cap_lost);
+
+		l->reason = xstrdup(names[i]);
+		l->count = i == LOST_RECURSION ? recursion_misses : kernel_lost(c->kernel, i);
+	}
+}
+
+static void add_capture(const struct capture *c, struct report *r, uint64_t now_ns)
+{
+	struct rusage self;
+
+	r->capture.mode = xstrdup(c->options.mode);
+	r->capture.command = strings_clean(c->options.command);
+	r->capture.started = xstrdup(c->started);
+	r->capture.duration_ns = now_ns - c->began_ns;
+	r->capture.detail = xstrdup(c->options.detail_full ? "full" : "count");
+	r->capture.complete = true;
+	add_probes(c, r);
+	add_lost(c, r, add_programs(c, r));
+	getrusage(RUSAGE_SELF, &self);
+	r->capture.self_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	r->capture.self_rss_bytes = self.ru_maxrss * 1024ULL;
+	r->capture.map_bytes = kernel_map_bytes(c->kernel);
+	r->capture.setup_ns = c->setup_ns;
+}
+
+/* The scheduler's tick is the resolution of the coarse clock (clock_getres(2)). */
+static uint64_t tick_ns(void)
+{
+	struct timespec t;
+
+	clock_getres(CLOCK_MONOTONIC_COARSE, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+static int refresh(struct capture *c)
+{
+	int err = kernel_snapshot(c->kernel);
+
+	if (err)
+		msg_error("read the kernel's counters of the traced threads: %s; the report would "
+			  "be incomplete, run again",
+			  strerror(-err));
+	return err;
+}
+
+int capture_report(struct capture *c, struct report *r)
+{
+	uint64_t now_ns = c->has_ended ? c->ended_ns : clock_ns(CLOCK_MONOTONIC);
+	int err = c->has_ended ? 0 : refresh(c);
+
+	if (err)
+		return err;
+	capture_poll(c);
+	host_fill(r);
+	add_capture(c, r, now_ns);
+	add_processes(c, r, now_ns);
+	report_finish(r);
+	report_audit(r, tick_ns());
+	return 0;
+}
+
+/* --- start and end ---------------------------------------------------------------------------- */
+
+static int begin(struct capture *c)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < c->options.nr_pids && !err; i++)
+		err = kernel_add_target(c->kernel, c->options.pids[i]);
+	c->started = rfc3339_now();
+	c->began_ns = clock_ns(CLOCK_MONOTONIC);
+	if (!err)
+		err = kernel_begin(c->kernel);
+	if (err)
+		msg_error("begin to trace: %s; see `socktrace doctor`", strerror(-err));
+	c->setup_ns = clock_ns(CLOCK_MONOTONIC) - c->options.setup_began_ns;
+	return err;
+}
+
+int capture_start(struct capture **cp, const struct capture_options *options)
+{
+	uint8_t *kinds = record_row_kinds();
+	struct kernel_options ko = {
+		.detail_full = options->detail_full,
+		.follow = options->follow,
+		.max_threads = options->max_threads,
+		.listed_call = options->from_exec ? CALL_BEFORE_EXEC : CALL_UNKNOWN,
+		.row_kinds = kinds,
+	};
+	struct capture *c = xcalloc(1, sizeof(*c));
+	int err;
+
+	*cp = c;
+	c->options = *options;
+	err = kernel_open(&c->kernel, &ko);
+	free(kinds);
+	if (err)
+		return err;
+	c->tracked = xcalloc(kernel_processes(c->kernel)->nr, sizeof(*c->tracked));
+	return begin(c);
+}
+
+/*
+ * A process can be waited for a moment before its last thread leaves the CPU for good. Waits for
+ * that moment to pass, at most a second.
+ */
+static void await_last_switches(struct capture *c)
+{
+	const struct timespec pause = {.tv_nsec = 200000};
+
+	for (int i = 0; i < 5000; i++) {
+		bool is_ending = false;
+
+		capture_poll(c);
+		for (uint32_t p = 1; p < kernel_processes(c->kernel)->nr; p++)
+			is_ending |= c->tracked[p].has_ended_record && c->tracked[p].nr_live;
+		if (!is_ending)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
+int capture_end(struct capture *c)
+{
+	int err;
+
+	if (c->has_ended)
+		return 0;
+	await_last_switches(c);
+	err = refresh(c);
+	c->ended_ns = clock_ns(CLOCK_MONOTONIC);
+	kernel_end(c->kernel);
+	c->has_ended = true;
+	return err;
+}
+
+void capture_close(struct capture *c)
+{
+	if (!c)
+		return;
+	for (uint32_t i = 0; c->tracked && i < kernel_processes(c->kernel)->nr; i++)
+		process_free(&c->tracked[i].process);
+	free(c->tracked);
+	for (size_t i = 0; i < c->nr_finished; i++)
+		process_free(&c->finished[i]);
+	free(c->finished);
+	free(c->started);
+	kernel_close(c->kernel);
+	free(c);
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/escape.h"
+#include "base/strings.h"
+#include "capture/identity.h"
+
+/* The whole of a small /proc file, NUL-terminated; NULL if it cannot be read. */
+static char *read_proc(pid_t pid, const char *file, size_t *len)
+{
+	__cleanup(close_fd) int fd = -1;
+	size_t cap = 4096;
+	char path[64], *text;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	text = xcalloc(1, cap);
+	*len = 0;
+	while ((n = read(fd, text + *len, cap - *len - 1)) > 0) {
+		*len += n;
+		if (*len + 1 == cap)
+			text = xrealloc(text, cap *= 2);
+	}
+	text[*len] = '\0';
+	return text;
+}
+
+/* NUL-separated strings, as execve(2) lays them out. */
+static char **split(const char *args, size_t len)
+{
+	char **list;
+	size_t nr = 0;
+
+	for (size_t i = 0; i < len; i++)
+		nr += args[i] == '\0' || i + 1 == len;
+	list = xcalloc(nr + 1, sizeof(*list));
+	nr = 0;
+	for (size_t i = 0; i < len;) {
+		size_t n = strnlen(args + i, len - i);
+
+		list[nr++] = utf8_clean(args + i, n);
+		i += n + 1;
+	}
+	return list;
+}
+
+static void set_exe(struct process *p, char *exe)
+{
+	free(p->exe);
+	p->exe = exe;
+}
+
+static void set_cmdline(struct process *p, char **cmdline)
+{
+	strings_free(p->cmdline);
+	p->cmdline = cmdline;
+}
+
+/* Field 22 of /proc/PID/stat, in clock ticks since boot (proc(5)). */
+static bool is_same_process(pid_t pid, uint64_t started_ns)
+{
+	uint64_t tick_ns = 1000000000 / sysconf(_SC_CLK_TCK);
+	unsigned long long start;
+	char *after_comm;
+	size_t len;
+	__cleanup(free) char *stat = read_proc(pid, "stat", &len);
+
+	after_comm = stat ? strrchr(stat, ')') : NULL;
+	if (!after_comm ||
+	    sscanf(after_comm + 1,
+		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+		   &start) != 1)
+		return false;
+	return start == started_ns / tick_ns;
+}
+
+static bool fill_from_proc(struct process *p)
+{
+	__cleanup(free) char *args = NULL;
+	char link[64], exe[4096];
+	ssize_t n;
+	size_t len;
+
+	snprintf(link, sizeof(link), "/proc/%d/exe", p->pid);
+	n = readlink(link, exe, sizeof(exe));
+	args = read_proc(p->pid, "cmdline", &len);
+	if (n <= 0 || !args || !len || !is_same_process(p->pid, p->started_ns))
+		return false;
+	set_exe(p, utf8_clean(exe, n));
+	set_cmdline(p, split(args, len));
+	return true;
+}
+
+void identity_fill(struct process *p, const struct process_record *record,
+		   const struct process *parent)
+{
+	if (record->state == RECORD_LIVE && fill_from_proc(p))
+		return;
+	if (record->execs) {
+		set_exe(p, utf8_clean(record->filename,
+				      strnlen(record->filename, sizeof(record->filename))));
+		if (record->args_len)
+			set_cmdline(p, split(record->args, record->args_len));
+	} else if (!p->exe && parent && parent->exe) {
+		set_exe(p, xstrdup(parent->exe));
+		if (parent->cmdline)
+			set_cmdline(p, strings_copy(parent->cmdline));
+	}
+}
+
+uint64_t identity_rss_peak(pid_t pid)
+{
+	size_t len;
+	__cleanup(free) char *status = read_proc(pid, "status", &len);
+	const char *line = status ? strstr(status, "\nVmHWM:") : NULL;
+	unsigned long long kib;
+
+	if (!line || sscanf(line, "\nVmHWM: %llu kB", &kib) != 1)
+		return 0;
+	return kib * 1024;
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/escape.h"
+#include "base/msg.h"
+#include "base/parse.h"
+#include "cmd/cmd.h"
+#include "cmd/options.h"
+
+enum {
+	KEY_DETAIL = 256,
+	KEY_MAX_THREADS,
+	KEY_NO_FOLLOW,
+	KEY_THREADS,
+	KEY_TOP,
+	KEY_NO_COLOR,
+	KEY_ALLOW_PARTIAL,
+};
+
+uint64_t options_number(struct argp_state *state, const char *what, const char *text, uint64_t min,
+			uint64_t max)
+{
+	__cleanup(free) char *shown = escape_terminal(text);
+	uint64_t value = min;
+
+	if (parse_u64(text, min, max, &value))
+		argp_error(state, "%s takes a whole number from %ju to %ju, not '%s'", what,
+			   (uintmax_t)min, (uintmax_t)max, shown);
+	return value;
+}
+
+static uint64_t seconds(struct argp_state *state, const char *what, const char *text)
+{
+	__cleanup(free) char *shown = escape_terminal(text);
+	uint64_t ns = 1;
+
+	if (parse_seconds(text, &ns))
+		argp_error(state, "%s takes a number of seconds such as 5 or 0.5, not '%s'", what,
+			   shown);
+	return ns;
+}
+
+/* --- how to trace ---------------------------------------------------------------------------- */
+
+static const struct argp_option tracing_rows[] = {
+	{"duration", 'd', "SEC", 0, "End the trace after SEC seconds", 1},
+	{"interval", 'i', "SEC", 0,
+	 "Report every SEC seconds too, cumulative; with -F json, one line each", 1},
+	{"follow", 'f', NULL, 0, "Trace children too, across fork and exec", 1},
+	{"no-follow", KEY_NO_FOLLOW, NULL, 0, "Do not trace children", 1},
+	{"detail", KEY_DETAIL, "count|full", 0,
+	 "full (default): durations, histograms, blocked time; count: calls, errors and bytes only, "
+	 "at about half the cost",
+	 1},
+	{"max-threads", KEY_MAX_THREADS, "N", 0,
+	 "Threads traced at once (default 8192); memory grows with it, about 3 KiB each", 1},
+	{},
+};
+
+static error_t parse_tracing(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case 'd':
+		o->duration_ns = seconds(state, "--duration", arg);
+		return 0;
+	case 'i':
+		o->interval_ns = seconds(state, "--interval", arg);
+		return 0;
+	case 'f':
+	case KEY_NO_FOLLOW:
+		o->follow = key == 'f';
+		return 0;
+	case KEY_DETAIL:
+		if (strcmp(arg, "count") && strcmp(arg, "full"))
+			argp_error(state, "--detail takes 'count' or 'full'");
+		o->detail_full = !strcmp(arg, "full");
+		return 0;
+	case KEY_MAX_THREADS:
+		o->max_threads = options_number(state, "--max-threads", arg, 2, 1000000);
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+const struct argp argp_tracing = {.options = tracing_rows, .parser = parse_tracing};
+
+/* --- how to show ------------------------------------------------------------------------------ */
+
+static const struct argp_option output_rows[] = {
+	{"output", 'o', "FILE", 0,
+	 "Write the report to FILE, whole or not at all (default: standard output)", 2},
+	{"format", 'F', "NAME", 0, "text (default), json, md or csv", 2},
+	{"threads", KEY_THREADS, NULL, 0, "Rows per thread, not only per process", 2},
+	{"top", KEY_TOP, "N", 0, "At most N system calls per table (text, md)", 2},
+	{"allow-partial", KEY_ALLOW_PARTIAL, NULL, 0,
+	 "Write FILE even if the report cannot be trusted; it then says \"complete\": false", 2},
+	{"no-color", KEY_NO_COLOR, NULL, 0, "No colour, even on a terminal", 2},
+	{"quiet", 'q', NULL, 0, "Errors only on standard error", 2},
+	{"verbose", 'v', NULL, 0, "More on standard error; twice: libbpf's messages too", 2},
+	{},
+};
+
+static error_t parse_output(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case 'o':
+		o->output = arg;
+		return 0;
+	case 'F':
+		o->format = report_format_find(arg);
+		if (!o->format)
+			argp_error(state, "--format takes one of: %s", report_format_names());
+		return 0;
+	case KEY_THREADS:
+		o->report.with_threads = true;
+		return 0;
+	case KEY_TOP:
+		o->report.top = options_number(state, "--top", arg, 1, 100000);
+		return 0;
+	case KEY_ALLOW_PARTIAL:
+		o->allow_partial = true;
+		return 0;
+	case KEY_NO_COLOR:
+		o->report.colour = false;
+		return 0;
+	case 'q':
+		msg_set_level(MSG_QUIET);
+		return 0;
+	case 'v':
+		msg_set_level(msg_get_level() < MSG_VERBOSE ? MSG_VERBOSE : MSG_DEBUG);
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+const struct argp argp_output = {.options = output_rows, .parser = parse_output};
+
+/* --- together ---------------------------------------------------------------------------------- */
+
+static unsigned int terminal_width(void)
+{
+	struct winsize w;
+
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || !w.ws_col)
+		return 0;
+	return w.ws_col;
+}
+
+/* https://no-color.org: set and not empty. */
+static bool wants_colour(void)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !(no_color && no_color[0]) && term && strcmp(term, "dumb");
+}
+
+void options_init_children(struct argp_state *state, unsigned int nr_children)
+{
+	struct options_input *input = state->input;
+
+	for (unsigned int i = 0; i < nr_children; i++)
+		state->child_inputs[i] = input->options;
+}
+
+void options_parse(const struct argp *argp, unsigned int flags, int argc, char **argv,
+		   struct options *o, void *own)
+{
+	struct options_input input = {.options = o, .own = own};
+	char *name = xasprintf("socktrace %s", argv[0]);
+
+	o->detail_full = true;
+	o->max_threads = DEFAULT_MAX_THREADS;
+	o->format = &report_text;
+	o->report.width = terminal_width();
+	o->report.colour = wants_colour();
+	argp_err_exit_status = EXIT_USAGE;
+	argv[0] = name;
+	/* Other failures than wrong usage do not come back: argp ends the program. */
+	if (argp_parse(argp, argc, argv, flags, NULL, &input))
+		exit(EXIT_USAGE);
+	if (o->output) { /* a file is no terminal */
+		o->report.width = 0;
+		o->report.colour = false;
+	}
+	o->report.compact = o->interval_ns != 0;
+}

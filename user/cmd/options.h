@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef SOCKTRACE_CMD_OPTIONS_H
+#define SOCKTRACE_CMD_OPTIONS_H
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "report/report.h"
+
+/* What the commands' options say. */
+struct options {
+	uint64_t duration_ns, interval_ns; /* 0: none */
+	bool follow;
+	bool detail_full;
+	unsigned int max_threads;
+	const char *output; /* NULL: standard output */
+	bool allow_partial;
+	const struct report_format *format;
+	struct report_options report;
+	const char *user; /* run: whom to become; NULL: nobody else */
+};
+
+#define DEFAULT_MAX_THREADS 8192
+
+/* Parsers for struct argp_child: of how to trace, and of how to show the report. */
+extern const struct argp argp_tracing, argp_output;
+
+/*
+ * Parses @argv with @argp, whose children are, in this order, argp_tracing and argp_output (or the
+ * latter alone). Sets the defaults first. Ends the program with status 2 on wrong usage.
+ */
+void options_parse(const struct argp *argp, unsigned int flags, int argc, char **argv,
+		   struct options *o, void *input);
+/* The input that a command's own parser finds in state->input. */
+struct options_input {
+	struct options *options;
+	void *own;
+};
+/* To be called by a command's own parser at ARGP_KEY_INIT: hands the options to its children. */
+void options_init_children(struct argp_state *state, unsigned int nr_children);
+
+/* A number within [min, max], or wrong usage (the program ends). @what: "--top". */
+uint64_t options_number(struct argp_state *state, const char *what, const char *text, uint64_t min,
+			uint64_t max);
+
+#endif

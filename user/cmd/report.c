@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/escape.h"
+#include "base/msg.h"
+#include "base/outfile.h"
+#include "cmd/cmd.h"
+#include "cmd/options.h"
+#include "model/saved.h"
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	const char **path = ((struct options_input *)state->input)->own;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		options_init_children(state, 1);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (*path)
+			argp_error(state, "one report at a time");
+		*path = arg;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "name a saved report (JSON)");
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static const struct argp_child children[] = {{.argp = &argp_output}, {}};
+static const struct argp argp = {
+	.parser = parse,
+	.args_doc = "FILE",
+	.doc = "Render a saved JSON report again, in any format, without privileges; the bytes are "
+	       "those that the live command printed. '-' reads standard input.",
+	.children = children,
+};
+
+/* The whole file, or NULL and errno. */
+static char *read_all(int fd, size_t *len)
+{
+	size_t cap = 1 << 16;
+	char *text = xcalloc(1, cap);
+	ssize_t n;
+
+	*len = 0;
+	while ((n = read(fd, text + *len, cap - *len)) > 0) {
+		*len += n;
+		if (*len == cap)
+			text = xrealloc(text, cap *= 2);
+	}
+	if (!n)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static char *load(const char *path, size_t *len)
+{
+	__cleanup(free) char *shown = escape_terminal(path);
+	__cleanup(close_fd) int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : dup(0);
+	char *text = fd < 0 ? NULL : read_all(fd, len);
+
+	if (!text)
+		msg_error("read %s: %s", shown, strerror(errno));
+	return text;
+}
+
+/* Returns the exit status; @hold becomes false if an audit of a report does not hold. */
+static int render(const char *path, const char *text, size_t len, struct options *o, FILE *out,
+		  bool *hold)
+{
+	__cleanup(free) char *shown = escape_terminal(path), *why = NULL;
+	struct saved *saved = saved_open(text, len);
+	struct report r = {};
+	int more, err = 0;
+
+	while (!err && (more = saved_next(saved, &r, &why)) > 0) {
+		*hold &= report_audits_hold(&r);
+		err = o->format->print(&r, &o->report, out);
+		report_free(&r);
+	}
+	saved_close(saved);
+	if (err) {
+		msg_error("write the report: %s", strerror(-err));
+		return EXIT_FAILED;
+	}
+	if (more < 0) {
+		msg_error("%s is not a report that socktrace can read: %s", shown, why);
+		return EXIT_FAILED;
+	}
+	return EXIT_COMPLETE;
+}
+
+static int finish(struct outfile *file, int code)
+{
+	if (!file && fflush(stdout)) {
+		msg_error("write the report: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
+	if (file && code == EXIT_COMPLETE)
+		return outfile_commit(file) ? EXIT_FAILED : code;
+	outfile_abort(file);
+	return code;
+}
+
+static int run(int argc, char **argv)
+{
+	__cleanup(free) char *text = NULL;
+	struct outfile *file = NULL;
+	const char *path = NULL;
+	struct options o = {};
+	bool hold = true;
+	size_t len;
+	int code;
+
+	options_parse(&argp, 0, argc, argv, &o, &path);
+	text = load(path, &len);
+	if (!text || (o.output && outfile_open(&file, o.output)))
+		return EXIT_FAILED;
+	/* One report per line, as -i writes them, stays so. */
+	o.report.compact = len > 1 && text[0] == '{' && text[1] != '\n';
+	code = render(path, text, len, &o, file ? outfile_stream(file) : stdout, &hold);
+	code = finish(file, code);
+	return code == EXIT_COMPLETE && !hold ? EXIT_UNTRUSTED : code;
+}
+
+const struct command command_report = {
+	"report", "FILE", "render a saved report again, in any format", run,
+};

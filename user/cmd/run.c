@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/escape.h"
+#include "base/msg.h"
+#include "base/parse.h"
+#include "base/strings.h"
+#include "base/vec.h"
+#include "cmd/cmd.h"
+#include "cmd/session.h"
+
+enum { KEY_COMMAND_START = 1024 };
+
+struct input {
+	char **command; /* where CMD begins in argv; NULL: not met yet */
+};
+
+static const struct argp_option rows[] = {
+	{"user", 'u', "USER", 0, "Run CMD as USER (name or number), with that user's groups", 0},
+	{},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options_input *input = state->input;
+	struct input *own = input->own;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		options_init_children(state, 2);
+		return 0;
+	case 'u':
+		input->options->user = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		/* The first word that is no option begins CMD; what follows is all CMD's. */
+		own->command = &state->argv[state->next - 1];
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "name a command to run");
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static const struct argp_child children[] = {{.argp = &argp_tracing}, {.argp = &argp_output}, {}};
+static const struct argp argp = {
+	.options = rows,
+	.parser = parse,
+	.args_doc = "[--] CMD [ARG...]",
+	.doc = "Start CMD and trace it from its own execve on, with the processes it starts."
+	       "\vCMD's standard streams are not touched; give the report a file with -o where CMD "
+	       "prints too. socktrace ends as CMD ended: with its exit status, or by the same signal; "
+	       "125 if socktrace itself failed, 126 if CMD cannot be executed, 127 if there is none.",
+	.children = children,
+};
+
+/* --- what to run -------------------------------------------------------------------------------- */
+
+static bool is_executable_file(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISREG(st.st_mode) && !access(path, X_OK);
+}
+
+/* As execvp(3) searches PATH. The file's path (freed by the caller), or NULL and errno. */
+static char *find_command(const char *name)
+{
+	const char *path = getenv("PATH"), *end;
+	int err = ENOENT;
+
+	if (strchr(name, '/')) {
+		if (is_executable_file(name))
+			return xstrdup(name);
+		errno = access(name, F_OK) ? ENOENT : EACCES;
+		return NULL;
+	}
+	for (path = path ? path : "/usr/bin:/bin"; *path || name[0]; path = end + 1) {
+		char *file;
+
+		end = strchrnul(path, ':');
+		file = xasprintf("%.*s%s%s", (int)(end - path), path, end == path ? "" : "/", name);
+		if (is_executable_file(file))
+			return file;
+		if (!access(file, F_OK))
+			err = EACCES;
+		free(file);
+		if (!*end)
+			break;
+	}
+	errno = err;
+	return NULL;
+}
+
+static int say_not_found(const char *name)
+{
+	__cleanup(free) char *shown = escape_terminal(name);
+	int err = errno;
+
+	if (err == ENOENT) {
+		msg_error("run %s: no such command; check its name and PATH", shown);
+		return EXIT_NOT_FOUND;
+	}
+	msg_error("run %s: cannot be executed: %s; check its mode", shown, strerror(err));
+	return EXIT_NOT_EXECUTABLE;
+}
+
+/* --- whom to run it as ---------------------------------------------------------------------------- */
+
+struct credentials {
+	bool change;
+	char *name;
+	uid_t uid;
+	gid_t gid;
+};
+
+static int find_user(const char *text, struct credentials *c)
+{
+	__cleanup(free) char *shown = escape_terminal(text);
+	struct passwd *pw = getpwnam(text);
+	uint64_t uid;
+
+	if (!pw && !parse_u64(text, 0, UINT32_MAX - 1, &uid))
+		pw = getpwuid(uid);
+	if (!pw) {
+		msg_error("no such user: %s; give a name or number that `getent passwd` knows", shown);
+		return EXIT_USAGE;
+	}
+	c->change = true;
+	c->name = xstrdup(pw->pw_name);
+	c->uid = pw->pw_uid;
+	c->gid = pw->pw_gid;
+	return 0;
+}
+
+/* Groups first: once the user is gone, they cannot be changed any more. */
+static int become(const struct credentials *c)
+{
+	if (!c->change)
+		return 0;
+	if (initgroups(c->name, c->gid) || setgid(c->gid) || setuid(c->uid))
+		return -errno;
+	/* Nobody can go back: setuid(2) set the real, effective and saved ids. */
+	if (c->uid && !setuid(0))
+		return -EPERM;
+	return 0;
+}
+
+/* --- the child -------------------------------------------------------------------------------------- */
+
+struct child_plan {
+	const char *file;
+	char **argv;
+	struct credentials credentials;
+	sigset_t signal_mask;
+	int go[2];     /* to the child: go on */
+	int failed[2]; /* from the child: the errno of what failed */
+};
+
+/* A script without #! is the shell's, as with execvp(3). */
+static void exec_by_shell(const struct child_plan *plan)
+{
+	char **argv;
+	size_t nr = 0;
+
+	while (plan->argv[nr])
+		nr++;
+	argv = xcalloc(nr + 2, sizeof(*argv));
+	argv[0] = "/bin/sh";
+	argv[1] = (char *)plan->file;
+	memcpy(argv + 2, plan->argv + 1, nr * sizeof(*argv));
+	execv(argv[0], argv);
+}
+
+__attribute__((noreturn)) static void be_child(const struct child_plan *plan)
+{
+	int err = become(&plan->credentials);
+	char byte;
+
+	signal(SIGPIPE, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &plan->signal_mask, NULL);
+	/* Without a word from the parent, it is gone: nothing to run for. */
+	if (!err && read(plan->go[0], &byte, 1) != 1)
+		_exit(EXIT_RUN_FAILED);
+	if (!err) {
+		execv(plan->file, plan->argv);
+		err = -errno;
+		if (errno == ENOEXEC)
+			exec_by_shell(plan);
+	}
+	if (write(plan->failed[1], &err, sizeof(err)) != sizeof(err))
+		_exit(EXIT_RUN_FAILED);
+	_exit(EXIT_NOT_EXECUTABLE);
+}
+
+static int start_child(struct child_plan *plan, struct session *s)
+{
+	struct target *t;
+
+	if (pipe2(plan->go, O_CLOEXEC) || pipe2(plan->failed, O_CLOEXEC))
+		return -errno;
+	s->child = fork();
+	if (s->child < 0)
+		return -errno;
+	if (!s->child) {
+		close(plan->go[1]);
+		be_child(plan);
+	}
+	close(plan->go[0]);
+	close(plan->failed[1]);
+	s->go_fd = plan->go[1];
+	t = vec_push(s->targets, s->nr_targets, s->cap_targets);
+	t->pid = s->child;
+	t->pidfd = syscall(SYS_pidfd_open, s->child, 0);
+	return t->pidfd < 0 ? -errno : 0;
+}
+
+/* --- the end ------------------------------------------------------------------------------------------ */
+
+/* As CMD ended, without a core dump of our own. */
+static int end_like(int status)
+{
+	const struct rlimit no_core = {};
+	sigset_t set;
+	int sig;
+
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	sig = WTERMSIG(status);
+	setrlimit(RLIMIT_CORE, &no_core);
+	fflush(NULL);
+	signal(sig, SIG_DFL);
+	kill(getpid(), sig);
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	return 128 + sig;
+}
+
+static int exit_code(const struct session *s, const struct child_plan *plan, int code)
+{
+	int err = 0;
+
+	if (read(plan->failed[0], &err, sizeof(err)) == sizeof(err)) {
+		msg_error("run %s: %s", s->command[0], strerror(-err));
+		if (plan->credentials.change && err == -EPERM)
+			return EXIT_RUN_FAILED;
+		return err == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+	}
+	if (code != EXIT_COMPLETE || !s->has_child_ended)
+		return EXIT_RUN_FAILED;
+	return end_like(s->child_status);
+}
+
+static int trace_command(struct session *s, struct child_plan *plan)
+{
+	int err = start_child(plan, s), code;
+
+	if (err) {
+		msg_error("start %s: %s", s->command[0], strerror(-err));
+		return EXIT_RUN_FAILED;
+	}
+	code = session_run(s);
+	return exit_code(s, plan, code);
+}
+
+static int run(int argc, char **argv)
+{
+	struct session s = {.mode = "run", .began_ns = session_now_ns(), .options.follow = true};
+	struct input input = {};
+	struct child_plan plan = {};
+	char *file;
+	int code;
+
+	options_parse(&argp, ARGP_IN_ORDER, argc, argv, &s.options, &input);
+	file = find_command(input.command[0]);
+	if (!file)
+		return say_not_found(input.command[0]);
+	s.command = strings_clean(input.command);
+	plan.file = file;
+	plan.argv = input.command;
+	code = s.options.user ? find_user(s.options.user, &plan.credentials) : 0;
+	session_block_signals(&plan.signal_mask);
+	if (!code)
+		code = trace_command(&s, &plan);
+	if (s.nr_targets)
+		close(s.targets[0].pidfd);
+	free(s.targets);
+	free(plan.credentials.name);
+	strings_free(s.command);
+	free(file);
+	return code;
+}
+
+const struct command command_run = {
+	"run", "[--] CMD [ARG...]", "start CMD traced from its first instruction", run,
+};

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/msg.h"
+#include "base/outfile.h"
+#include "capture/capture.h"
+#include "cmd/cmd.h"
+#include "cmd/session.h"
+
+static const int session_signals[] = {
+	SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
+};
+
+/* What one poll loop waits for; the targets' pidfds follow. */
+enum { FD_SIGNAL, FD_POLL, FD_INTERVAL, FD_DURATION, NR_FDS };
+
+struct loop {
+	struct session *session;
+	struct capture *capture;
+	struct outfile *file; /* NULL: standard output */
+	struct pollfd *fds;
+	size_t nr_fds, nr_targets_alive;
+	uint64_t end_ns; /* CLOCK_MONOTONIC; 0: no end set */
+	bool has_progress, is_over;
+	int exit_code;
+};
+
+uint64_t session_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+static void signal_set(sigset_t *set)
+{
+	sigemptyset(set);
+	for (size_t i = 0; i < sizeof(session_signals) / sizeof(session_signals[0]); i++)
+		sigaddset(set, session_signals[i]);
+}
+
+void session_block_signals(sigset_t *was)
+{
+	sigset_t set;
+
+	signal_set(&set);
+	sigprocmask(SIG_BLOCK, &set, was);
+}
+
+/* --- progress: one line on a terminal, rewritten ------------------------------------------------ */
+
+static void show_progress(struct loop *l)
+{
+	uint64_t now = session_now_ns();
+
+	if (!isatty(STDERR_FILENO) || msg_get_level() < MSG_NORMAL)
+		return;
+	l->has_progress = true;
+	if (l->end_ns)
+		fprintf(stderr, "\r\033[Ktracing, %.0f s left (Ctrl-C ends it)",
+			now < l->end_ns ? (l->end_ns - now) / 1e9 : 0);
+	else
+		fprintf(stderr, "\r\033[Ktracing for %.0f s (Ctrl-C ends it)",
+			(now - l->session->began_ns) / 1e9);
+}
+
+static void clear_progress(struct loop *l)
+{
+	if (l->has_progress)
+		fputs("\r\033[K", stderr);
+	l->has_progress = false;
+}
+
+/* --- reports ------------------------------------------------------------------------------------- */
+
+static FILE *output_of(struct loop *l)
+{
+	return l->file ? outfile_stream(l->file) : stdout;
+}
+
+static void name_failed_audits(const struct report *r)
+{
+	for (size_t i = 0; i < r->nr_audits; i++) {
+		const struct audit *a = &r->audits[i];
+
+		if (a->ok == NO)
+			msg_error("audit %s does not hold for %s: %s", a->name, a->subject,
+				  a->reason ? a->reason : "counts differ");
+	}
+}
+
+/* Prints a report of what was counted up to now. */
+static void print_report(struct loop *l, bool is_last)
+{
+	const struct options *o = &l->session->options;
+	struct report r = {};
+	int err;
+
+	clear_progress(l);
+	if (capture_report(l->capture, &r)) {
+		l->exit_code = EXIT_FAILED;
+		report_free(&r);
+		return;
+	}
+	if (!report_audits_hold(&r)) {
+		r.capture.complete = false;
+		if (is_last) {
+			name_failed_audits(&r);
+			l->exit_code = EXIT_UNTRUSTED;
+		}
+	}
+	err = o->format->print(&r, &o->report, output_of(l));
+	if (!err && fflush(output_of(l)))
+		err = -errno;
+	if (err) {
+		msg_error("write the report: %s; the report is lost", strerror(-err));
+		l->exit_code = EXIT_FAILED;
+		l->is_over = true;
+	}
+	report_free(&r);
+}
+
+/* The file appears only if the report can be trusted, or the person wants it all the same. */
+static void finish_file(struct loop *l)
+{
+	const struct options *o = &l->session->options;
+	bool is_wanted = l->exit_code == EXIT_COMPLETE ||
+			 (l->exit_code == EXIT_UNTRUSTED && o->allow_partial);
+
+	if (!l->file)
+		return;
+	if (!is_wanted) {
+		outfile_abort(l->file);
+		if (l->exit_code == EXIT_UNTRUSTED)
+			msg_error("%s not written, because the report cannot be trusted; "
+				  "--allow-partial writes it all the same",
+				  o->output);
+	} else if (outfile_commit(l->file)) {
+		l->exit_code = EXIT_FAILED;
+	}
+	l->file = NULL;
+}
+
+/* --- events -------------------------------------------------------------------------------------- */
+
+static int periodic_timer(uint64_t first_ns, uint64_t every_ns)
+{
+	struct itimerspec t = {
+		.it_value = {first_ns / 1000000000, first_ns % 1000000000},
+		.it_interval = {every_ns / 1000000000, every_ns % 1000000000},
+	};
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	if (fd >= 0 && timerfd_settime(fd, 0, &t, NULL)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int open_fds(struct loop *l)
+{
+	const struct options *o = &l->session->options;
+	uint64_t poll_ns = CAPTURE_POLL_MS * 1000000ULL;
+	sigset_t set;
+
+	signal_set(&set);
+	l->nr_fds = NR_FDS + l->session->nr_targets;
+	l->fds = xcalloc(l->nr_fds, sizeof(*l->fds));
+	for (size_t i = 0; i < l->nr_fds; i++)
+		l->fds[i] = (struct pollfd){.fd = -1, .events = POLLIN};
+	l->fds[FD_SIGNAL].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	l->fds[FD_POLL].fd = periodic_timer(poll_ns, poll_ns);
+	if (l->fds[FD_SIGNAL].fd < 0 || l->fds[FD_POLL].fd < 0)
+		return -errno;
+	if (o->interval_ns) {
+		l->fds[FD_INTERVAL].fd = periodic_timer(o->interval_ns, o->interval_ns);
+		if (l->fds[FD_INTERVAL].fd < 0)
+			return -errno;
+	}
+	if (o->duration_ns) {
+		l->fds[FD_DURATION].fd = periodic_timer(o->duration_ns, 0);
+		if (l->fds[FD_DURATION].fd < 0)
+			return -errno;
+	}
+	for (size_t i = 0; i < l->session->nr_targets; i++)
+		l->fds[NR_FDS + i].fd = l->session->targets[i].pidfd;
+	l->nr_targets_alive = l->session->nr_targets;
+	return 0;
+}
+
+static void close_fds(struct loop *l)
+{
+	for (size_t i = 0; i < NR_FDS && l->fds; i++) {
+		if (l->fds[i].fd >= 0)
+			close(l->fds[i].fd);
+	}
+	free(l->fds);
+}
+
+static bool has_fired(struct loop *l, int timer)
+{
+	uint64_t times;
+
+	return l->fds[timer].fd >= 0 && l->fds[timer].revents &&
+	       read(l->fds[timer].fd, &times, sizeof(times)) == sizeof(times);
+}
+
+static void on_signal(struct loop *l)
+{
+	struct signalfd_siginfo info;
+	pid_t child = l->session->child;
+
+	while (read(l->fds[FD_SIGNAL].fd, &info, sizeof(info)) == sizeof(info)) {
+		if (!child) {
+			if (info.ssi_signo != SIGUSR1 && info.ssi_signo != SIGUSR2)
+				l->is_over = true;
+			continue;
+		}
+		/* From the terminal, the command got it too; from a person, it is passed on. */
+		if (info.ssi_code != SI_KERNEL)
+			kill(child, info.ssi_signo);
+	}
+}
+
+static void on_targets(struct loop *l)
+{
+	for (size_t i = NR_FDS; i < l->nr_fds; i++) {
+		if (l->fds[i].fd < 0 || !l->fds[i].revents)
+			continue;
+		l->fds[i].fd = -1;
+		l->nr_targets_alive--;
+	}
+}
+
+/* Everything that ends the trace by itself: the targets, and with --follow their children. */
+static void look_for_end(struct loop *l, size_t nr_live)
+{
+	if (l->nr_targets_alive)
+		return;
+	if (l->session->child || !l->session->options.follow || !nr_live)
+		l->is_over = true;
+}
+
+static int wait_for_end(struct loop *l)
+{
+	while (!l->is_over) {
+		if (poll(l->fds, l->nr_fds, -1) < 0 && errno != EINTR)
+			return -errno;
+		if (l->fds[FD_SIGNAL].revents)
+			on_signal(l);
+		on_targets(l);
+		if (has_fired(l, FD_DURATION))
+			l->is_over = true;
+		if (has_fired(l, FD_POLL) || !l->nr_targets_alive) {
+			look_for_end(l, capture_poll(l->capture));
+			show_progress(l);
+		}
+		if (!l->is_over && has_fired(l, FD_INTERVAL))
+			print_report(l, false);
+	}
+	return 0;
+}
+
+/* --- the whole ------------------------------------------------------------------------------------ */
+
+static int start(struct loop *l)
+{
+	struct session *s = l->session;
+	pid_t *pids = xcalloc(s->nr_targets, sizeof(*pids));
+	struct capture_options co = {
+		.mode = s->mode,
+		.command = s->command,
+		.detail_full = s->options.detail_full,
+		.follow = s->options.follow,
+		.from_exec = s->child != 0,
+		.max_threads = s->options.max_threads,
+		.pids = pids,
+		.nr_pids = s->nr_targets,
+		.setup_began_ns = s->began_ns,
+	};
+	int err;
+
+	for (size_t i = 0; i < s->nr_targets; i++)
+		pids[i] = s->targets[i].pid;
+	err = capture_start(&l->capture, &co);
+	free(pids);
+	if (!err)
+		return EXIT_COMPLETE;
+	return err == -EPERM || err == -EOPNOTSUPP ? EXIT_UNTRUSTED : EXIT_FAILED;
+}
+
+static void say_tracing(const struct session *s)
+{
+	if (s->child)
+		msg_info("tracing %s (process %d)", s->command[0], s->child);
+	else if (s->nr_targets == 1)
+		msg_info("tracing process %d; Ctrl-C ends it and reports", s->targets[0].pid);
+	else
+		msg_info("tracing %zu processes; Ctrl-C ends it and reports", s->nr_targets);
+}
+
+static void wait_for_child(struct session *s, int flags)
+{
+	if (s->child && !s->has_child_ended)
+		s->has_child_ended = waitpid(s->child, &s->child_status, flags) == s->child;
+}
+
+static int let_go(struct session *s)
+{
+	if (!s->child || write(s->go_fd, "", 1) == 1)
+		return 0;
+	return -errno;
+}
+
+static void trace(struct loop *l)
+{
+	int err = open_fds(l);
+
+	if (!err) {
+		say_tracing(l->session);
+		if (l->session->options.duration_ns)
+			l->end_ns = session_now_ns() + l->session->options.duration_ns;
+		err = let_go(l->session);
+	}
+	if (!err)
+		err = wait_for_end(l);
+	clear_progress(l);
+	if (err) {
+		msg_error("trace: %s; run again", strerror(-err));
+		l->exit_code = EXIT_FAILED;
+		return;
+	}
+	if (capture_end(l->capture))
+		l->exit_code = EXIT_FAILED;
+	else
+		print_report(l, true);
+}
+
+int session_run(struct session *s)
+{
+	struct loop l = {.session = s};
+
+	if (s->options.output && outfile_open(&l.file, s->options.output))
+		return EXIT_FAILED;
+	l.exit_code = start(&l);
+	if (l.exit_code == EXIT_COMPLETE)
+		trace(&l);
+	finish_file(&l);
+	capture_close(l.capture);
+	close_fds(&l);
+	wait_for_child(s, 0);
+	return l.exit_code;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef SOCKTRACE_CMD_SESSION_H
+#define SOCKTRACE_CMD_SESSION_H
+
+#include <signal.h>
+
+#include "cmd/options.h"
+#include "cmd/targets.h"
+
+/* One traced run, from start to report, for `attach` and `run`. */
+struct session {
+	struct options options;
+	const char *mode; /* as in the report */
+	char **command;
+	struct target *targets;
+	size_t nr_targets, cap_targets;
+	pid_t child;	 /* run: the command, a target too; 0: none. Signals are passed on to it */
+	int go_fd;	 /* run: a byte written here lets the child go on to its execve(2) */
+	int child_status; /* run: as wait(2) gives it; valid if has_child_ended */
+	bool has_child_ended;
+	uint64_t began_ns; /* CLOCK_MONOTONIC */
+};
+
+/* Blocks the signals that a session takes through a descriptor. @was: the mask before. */
+void session_block_signals(sigset_t *was);
+/*
+ * Traces, reports, and returns the exit status: EXIT_COMPLETE, EXIT_FAILED or EXIT_UNTRUSTED.
+ */
+int session_run(struct session *s);
+uint64_t session_now_ns(void); /* CLOCK_MONOTONIC */
+
+#endif

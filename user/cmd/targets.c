@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/escape.h"
+#include "base/msg.h"
+#include "base/parse.h"
+#include "cmd/cmd.h"
+#include "cmd/targets.h"
+
+#define PF_KTHREAD 0x00200000 /* include/linux/sched.h; flags are field 9 of /proc/PID/stat */
+
+static int refuse(pid_t pid, const char *why)
+{
+	msg_error("process %d: %s", pid, why);
+	return EXIT_UNTRUSTED;
+}
+
+/* The process that thread @tid belongs to; 0 if there is no such thread. */
+static pid_t process_of(pid_t tid)
+{
+	__cleanup(fclose) FILE *f = NULL;
+	char path[64], line[256];
+	int tgid = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Tgid: %d", &tgid) == 1)
+			break;
+	}
+	return tgid;
+}
+
+static int check_kind(pid_t pid)
+{
+	__cleanup(fclose) FILE *f = NULL;
+	char path[64], line[1024] = "", state, *after_comm;
+	unsigned int flags;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f || !fgets(line, sizeof(line), f))
+		return refuse(pid, "ended before tracing could start");
+	after_comm = strrchr(line, ')');
+	if (!after_comm || sscanf(after_comm + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
+		return refuse(pid, "/proc shows it in a form that socktrace does not know");
+	if (flags & PF_KTHREAD)
+		return refuse(pid, "is a kernel thread: it makes no system calls; name a process");
+	if (state == 'Z' || state == 'X')
+		return refuse(pid, "has ended already, and waits for its parent to notice");
+	return 0;
+}
+
+static int check_number(const char *text, pid_t *pid)
+{
+	__cleanup(free) char *shown = escape_terminal(text);
+	uint64_t n;
+
+	if (parse_u64(text, 1, INT_MAX, &n)) {
+		msg_error("'%s' is not a process id: give a whole number from 1 to %d, such as "
+			  "`pidof nginx` prints",
+			  shown, INT_MAX);
+		return EXIT_USAGE;
+	}
+	if ((pid_t)n == getpid()) {
+		msg_error("process %d is socktrace itself; name another", (int)n);
+		return EXIT_USAGE;
+	}
+	*pid = n;
+	return 0;
+}
+
+int target_open(const char *text, struct target *t)
+{
+	int err = check_number(text, &t->pid);
+	pid_t owner;
+
+	if (err)
+		return err;
+	t->pidfd = syscall(SYS_pidfd_open, t->pid, 0);
+	if (t->pidfd >= 0)
+		return check_kind(t->pid);
+	if (errno == ESRCH)
+		return refuse(t->pid, "no such process; look for it with ps or pidof");
+	/* EINVAL, or since 6.9 ENOENT: a thread, but not its process's first (pidfd_open(2)). */
+	owner = process_of(t->pid);
+	if (owner && owner != t->pid) {
+		msg_error("%d is a thread of process %d; attach to that, all its threads are traced",
+			  t->pid, owner);
+		return EXIT_UNTRUSTED;
+	}
+	return refuse(t->pid, strerror(errno));
+}

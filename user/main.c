@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/version.h"
+#include "cmd/cmd.h"
+#include "kernel/kernel.h"
+
+static const struct command *const commands[] = {
+	&command_attach,
+	&command_run,
+	&command_report,
+	&command_doctor,
+};
+
+#define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_help(FILE *out)
+{
+	fputs("usage: socktrace COMMAND [OPTION...]\n\n"
+	      "Counts what a network service does at the kernel's boundary: every system call, where\n"
+	      "its time goes, every context switch, exactly, while the service keeps its speed.\n\n",
+	      out);
+	for (size_t i = 0; i < NR_COMMANDS; i++)
+		fprintf(out, "  %-8s %-22s %s\n", commands[i]->name, commands[i]->args,
+			commands[i]->summary);
+	fputs("\n  --help      this text; `socktrace COMMAND --help` for a command's options\n"
+	      "  --version   version, commit, libbpf\n",
+	      out);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	/* A reader of our output that goes away is an error to report, not a death. */
+	signal(SIGPIPE, SIG_IGN);
+	kernel_init_messages();
+	if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
+		print_help(stdout);
+		return EXIT_COMPLETE;
+	}
+	if (!strcmp(name, "--version")) {
+		printf("socktrace %s (%s), libbpf %s\n", socktrace_version, socktrace_commit,
+		       kernel_libbpf_version());
+		return EXIT_COMPLETE;
+	}
+	for (size_t i = 0; i < NR_COMMANDS; i++) {
+		if (!strcmp(name, commands[i]->name))
+			return commands[i]->run(argc - 1, argv + 1);
+	}
+	if (name[0])
+		fprintf(stderr, "socktrace: no such command: %s\n\n", name);
+	print_help(stderr);
+	return EXIT_USAGE;
+}

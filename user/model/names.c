@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <errno.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/names.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+#define MAX_ERRNO  4095
+#define MAX_SIGNAL 64
+
+/* Set in the numbers of x32 calls (__X32_SYSCALL_BIT); libseccomp keeps it, traces may not. */
+#define X32_BIT 0x40000000u
+
+/* --- system calls ------------------------------------------------------------------------- */
+
+struct abi {
+	const char *name;
+	uint32_t scmp_arch;
+	uint32_t bit;
+};
+
+static const struct abi abis[] = {
+	{"x86_64", SCMP_ARCH_X86_64, 0}, {"i386", SCMP_ARCH_X86, 0},
+	{"x32", SCMP_ARCH_X32, X32_BIT}, {"aarch64", SCMP_ARCH_AARCH64, 0},
+	{"arm", SCMP_ARCH_ARM, 0},
+};
+
+static const struct abi *find_abi(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(abis); i++)
+		if (!strcmp(abis[i].name, name))
+			return &abis[i];
+	return NULL;
+}
+
+const char *abi_find(const char *name)
+{
+	const struct abi *abi = find_abi(name);
+
+	return abi ? abi->name : NULL;
+}
+
+/* Calls younger than the libseccomp of Debian 12. All ABIs share the numbers from 424 on. */
+#define FIRST_YOUNG_CALL 451
+static const char *const young_calls[] = {
+	"cachestat",	     "fchmodat2",	  "map_shadow_stack", "futex_wake",
+	"futex_wait",	     "futex_requeue",	  "statmount",	      "listmount",
+	"lsm_get_self_attr", "lsm_set_self_attr", "lsm_list_modules", "mseal",
+	"setxattrat",	     "getxattrat",	  "listxattrat",      "removexattrat",
+	"open_tree_attr",    "file_getattr",	  "file_setattr",
+};
+
+static const char *young_call(uint32_t nr)
+{
+	if (nr < FIRST_YOUNG_CALL || nr - FIRST_YOUNG_CALL >= ARRAY_SIZE(young_calls))
+		return NULL;
+	return young_calls[nr - FIRST_YOUNG_CALL];
+}
+
+const char *syscall_name(const char *abi_name, uint32_t nr, char *buf, size_t len)
+{
+	const struct abi *abi = find_abi(abi_name);
+	uint32_t plain = abi ? nr & ~abi->bit : nr;
+	char *known = NULL;
+
+	if (abi)
+		known = seccomp_syscall_resolve_num_arch(abi->scmp_arch, plain | abi->bit);
+	if (known)
+		snprintf(buf, len, "%s", known);
+	else if (abi && young_call(plain))
+		snprintf(buf, len, "%s", young_call(plain));
+	else
+		snprintf(buf, len, "syscall_%u", plain);
+	free(known);
+	return buf;
+}
+
+bool syscall_moves_bytes(const char *name)
+{
+	/* Not recvmmsg and sendmmsg: they return a number of messages. */
+	static const char *const names[] = {
+		"read",	    "pread64", "readv",	   "preadv",	      "preadv2",  "recv",
+		"recvfrom", "recvmsg", "write",	   "pwrite64",	      "writev",	  "pwritev",
+		"pwritev2", "send",    "sendto",   "sendmsg",	      "sendfile", "sendfile64",
+		"splice",   "tee",     "vmsplice", "copy_file_range",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+/* --- errors and signals ------------------------------------------------------------------- */
+
+/* The number behind @prefix, all digits and within 1 .. @max, or -EINVAL. */
+static int number_behind(const char *name, const char *prefix, int max)
+{
+	size_t skip = strlen(prefix);
+	int n = 0;
+
+	if (strncmp(name, prefix, skip) || !name[skip])
+		return -EINVAL;
+	for (const char *p = name + skip; *p; p++) {
+		if (*p < '0' || *p > '9' || n > max)
+			return -EINVAL;
+		n = n * 10 + (*p - '0');
+	}
+	return n >= 1 && n <= max ? n : -EINVAL;
+}
+
+const char *errno_name(int error, char *buf, size_t len)
+{
+	const char *name = strerrorname_np(error);
+
+	if (name)
+		snprintf(buf, len, "%s", name);
+	else
+		snprintf(buf, len, "ERRNO_%d", error);
+	return buf;
+}
+
+int errno_number(const char *name)
+{
+	for (int error = 1; error <= MAX_ERRNO; error++) {
+		const char *known = strerrorname_np(error);
+
+		if (known && !strcmp(known, name))
+			return error;
+	}
+	return number_behind(name, "ERRNO_", MAX_ERRNO);
+}
+
+const char *signal_name(int number, char *buf, size_t len)
+{
+	const char *name = sigabbrev_np(number);
+
+	if (name)
+		snprintf(buf, len, "SIG%s", name);
+	else
+		snprintf(buf, len, "SIG_%d", number);
+	return buf;
+}
+
+int signal_number(const char *name)
+{
+	char known[NAME_TEXT_LEN];
+
+	for (int number = 1; number <= MAX_SIGNAL; number++)
+		if (!strcmp(signal_name(number, known, sizeof(known)), name))
+			return number;
+	return -EINVAL;
+}

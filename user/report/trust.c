@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "report/document.h"
+
+struct lost_help {
+	const char *name, *help;
+};
+
+static const struct lost_help lost_helps[] = {
+#define LOST(id, name, help) {name, help},
+#include "socktrace/lost.def"
+#undef LOST
+};
+
+/* A report saved by a later version may name a reason that is not known here. */
+static const char *lost_help(const char *reason)
+{
+	for (size_t i = 0; i < sizeof(lost_helps) / sizeof(lost_helps[0]); i++)
+		if (!strcmp(lost_helps[i].name, reason))
+			return lost_helps[i].help;
+	return NULL;
+}
+
+static void add_lost(struct document *d, const struct report *r)
+{
+	char count[UNITS_TEXT_LEN];
+
+	for (size_t i = 0; i < r->capture.nr_lost; i++) {
+		const struct lost_count *lost = &r->capture.lost[i];
+		const char *help = lost_help(lost->reason);
+
+		if (!lost->count)
+			continue;
+		document_add_fact(d, "lost",
+				  xasprintf("%s %s%s%s", lost->reason,
+					    units_count(lost->count, count), help ? ": " : "",
+					    help ? help : ""))
+			->style = STYLE_FAILURE;
+	}
+}
+
+/* --- audits ------------------------------------------------------------------------------- */
+
+static bool is_first_to_hold(const struct report *r, size_t index)
+{
+	if (r->audits[index].ok != YES)
+		return false;
+	for (size_t i = 0; i < index; i++)
+		if (r->audits[i].ok == YES && !strcmp(r->audits[i].name, r->audits[index].name))
+			return false;
+	return true;
+}
+
+/* "context_switches, cpu_time, lost", each once; NULL if none holds. */
+static char *names_that_hold(const struct report *r)
+{
+	char *names = NULL;
+
+	for (size_t i = 0; i < r->nr_audits; i++)
+		if (is_first_to_hold(r, i))
+			text_append(&names, ", ", xstrdup(r->audits[i].name));
+	return names;
+}
+
+static void add_summary(struct document *d, const struct report *r)
+{
+	size_t nr_held = 0;
+	char *names;
+
+	if (!r->nr_audits) {
+		document_add_fact(d, "audits", xstrdup("none were made"))->style = STYLE_WARNING;
+		return;
+	}
+	for (size_t i = 0; i < r->nr_audits; i++)
+		nr_held += r->audits[i].ok == YES;
+	names = names_that_hold(r);
+	document_add_fact(d, "audits",
+			  xasprintf("%zu of %zu hold%s%s%s", nr_held, r->nr_audits,
+				    names ? " (" : "", names ? names : "", names ? ")" : ""));
+	free(names);
+}
+
+/* The figures are ns or counts, which the model does not tell apart. */
+static void add_audit(struct document *d, const struct audit *a)
+{
+	char expected[UNITS_TEXT_LEN], observed[UNITS_TEXT_LEN], tolerance[UNITS_TEXT_LEN];
+	bool failed = a->ok == NO;
+	char *text;
+
+	if (failed)
+		text = xasprintf("%s of %s: expected %s, observed %s, tolerance %s%s%s", a->name,
+				 a->subject, units_count(a->expected, expected),
+				 units_count(a->observed, observed),
+				 units_count(a->tolerance, tolerance), a->reason ? "; " : "",
+				 a->reason ? a->reason : "");
+	else
+		text = xasprintf("%s of %s: %s", a->name, a->subject,
+				 a->reason ? a->reason : "no reason is given");
+	document_add_fact(d, failed ? "failed" : "not made", text)->style =
+		failed ? STYLE_FAILURE : STYLE_WARNING;
+}
+
+void document_add_trust(struct document *d, const struct report *r)
+{
+	document_add(d, BLOCK_HEADING, xstrdup("Audits and losses"));
+	add_summary(d, r);
+	for (size_t i = 0; i < r->nr_audits; i++)
+		if (r->audits[i].ok != YES)
+			add_audit(d, &r->audits[i]);
+	add_lost(d, r);
+}
