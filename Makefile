@@ -90,6 +90,19 @@ $(SKEL): $(OUT)/socktrace.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name socktrace_bpf > $@.tmp
 	$(Q)mv $@.tmp $@
 
+# --- packages ------------------------------------------------------------------------------------
+
+# The one list. README.md says what each is for.
+BUILD_PACKAGES := gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
+	libsmartcols-dev libjson-c-dev libseccomp-dev linux-libc-dev
+TEST_PACKAGES := libcmocka-dev bats strace redis-server redis-tools nginx-light apache2-utils \
+	python3 python3-jsonschema gcc-multilib libclang-rt-14-dev man-db groff iproute2 procps \
+	util-linux git
+
+.PHONY: deps deps-build
+deps:
+	@tests/deps.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
+
 # --- tests ---------------------------------------------------------------------------------------
 
 $(OUT)/tests/unit/%: tests/unit/%.c $(PURE_OBJS)
@@ -100,6 +113,47 @@ $(OUT)/tests/unit/%: tests/unit/%.c $(PURE_OBJS)
 .PHONY: check-unit
 check-unit: $(UNIT_BINS)
 	$(Q)for t in $^; do echo "# $$t"; $$t || exit 1; done
+
+# Everything, on a fresh machine too: packages, build with both compilers, all suites.
+.PHONY: check
+check: deps
+	+$(Q)$(MAKE) --no-print-directory all tests
+	+$(Q)$(MAKE) --no-print-directory CC=clang OUT=$(OUT)/clang all
+	+$(Q)$(MAKE) --no-print-directory SANITIZE=1 all $(UNIT_SRCS:tests/unit/%.c=$(OUT)/sanitize/tests/unit/%)
+	$(Q)OUT=$(OUT) tests/run.sh
+
+.PHONY: demo
+demo: deps
+	+$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/demo.sh $(OUT)/socktrace
+
+# --- benchmarks ----------------------------------------------------------------------------------
+
+$(OUT)/bench/floor.skel.h: $(OUT)/tests/bench/floor.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name floor_bpf > $@.tmp
+	$(Q)mv $@.tmp $@
+
+$(OUT)/bench/bench-syscall: tests/bench/syscall.c $(OUT)/bench/floor.skel.h
+	$(call msg,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -I$(OUT)/bench $(CFLAGS_ALL) $< -lbpf -lelf -lz -o $@
+
+ROUNDS ?= 9
+.PHONY: bench-syscall
+bench-syscall: all $(OUT)/bench/bench-syscall
+	$(Q)$(OUT)/bench/bench-syscall $(OUT)/socktrace $(ROUNDS)
+
+# --- installing ----------------------------------------------------------------------------------
+
+MAN_PAGES := $(wildcard docs/man/*.1)
+
+.PHONY: install
+install: all
+	install -D -m 755 $(OUT)/socktrace $(DESTDIR)$(PREFIX)/bin/socktrace
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/socktrace
+	install -m 644 $(MAN_PAGES) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/report.schema.json $(DESTDIR)$(PREFIX)/share/socktrace
 
 .PHONY: clean
 clean:

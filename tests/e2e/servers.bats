@@ -26,6 +26,7 @@ nginx_config() {
 		events { worker_connections 256; }
 		http {
 			access_log off;
+			sendfile on;
 			client_body_temp_path $T/body;
 			proxy_temp_path $T/proxy;
 			fastcgi_temp_path $T/fastcgi;

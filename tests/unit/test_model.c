@@ -135,7 +135,7 @@ static void test_every_metric_merges_by_its_kind(void **state)
 
 static void test_unknown_plus_a_number_is_the_number(void **state)
 {
-	struct task_stats a, b;
+	struct task_stats a = {0}, b = {0};
 
 	(void)state;
 	for (size_t i = 0; i < nr_task_metrics; i++) {

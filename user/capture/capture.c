@@ -16,6 +16,7 @@
 #include "capture/host.h"
 #include "capture/identity.h"
 #include "capture/records.h"
+#include "kernel/explain.h"
 #include "kernel/kernel.h"
 #include "model/audit.h"
 
@@ -338,8 +339,9 @@ static void add_capture(const struct capture *c, struct report *r, uint64_t now_
 	add_lost(c, r, add_programs(c, r));
 	getrusage(RUSAGE_SELF, &self);
 	r->capture.self_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	r->capture.self_rss_bytes = self.ru_maxrss * 1024ULL;
 	r->capture.map_bytes = kernel_map_bytes(c->kernel);
+	/* The records are mapped whole, and counted with the maps. */
+	r->capture.self_rss_bytes = self.ru_maxrss * 1024ULL - kernel_mapped_bytes(c->kernel);
 	r->capture.setup_ns = c->setup_ns;
 }
 
@@ -414,8 +416,10 @@ int capture_start(struct capture **cp, const struct capture_options *options)
 	c->options = *options;
 	err = kernel_open(&c->kernel, &ko);
 	free(kinds);
-	if (err)
+	if (err) {
+		explain_failure(c->kernel, err);
 		return err;
+	}
 	c->tracked = xcalloc(kernel_processes(c->kernel)->nr, sizeof(*c->tracked));
 	return begin(c);
 }

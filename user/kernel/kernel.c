@@ -135,11 +135,16 @@ static void choose_programs(struct kernel *k)
 	}
 }
 
-/* After a load failed: the probe whose program was refused, or -1. */
+/* After a load failed: the probe whose program was refused, or -1 if it did not come to that. */
 static int refused_probe(const struct kernel *k)
 {
 	struct bpf_program *prog;
+	struct bpf_map *map;
 
+	bpf_object__for_each_map(map, k->skel->obj) {
+		if (bpf_map__fd(map) < 0)
+			return -1;
+	}
 	bpf_object__for_each_program(prog, k->skel->obj) {
 		if (!bpf_program__autoload(prog) || bpf_program__fd(prog) >= 0)
 			continue;
@@ -336,9 +341,9 @@ static int settle_results(struct kernel *k)
 	int err = 0;
 
 	for (size_t i = 0; i < nr_probes; i++) {
-		k->results[i].probe = &probes[i];
 		k->results[i].hook = chosen(k, i);
-		if (wanted(k, &probes[i]) && !k->results[i].hook && probes[i].required)
+		k->results[i].is_missing = wanted(k, &probes[i]) && !k->results[i].hook;
+		if (k->results[i].is_missing && probes[i].required)
 			err = -EOPNOTSUPP;
 	}
 	return err;
@@ -352,15 +357,15 @@ int kernel_open(struct kernel **kp, const struct kernel_options *options)
 	*kp = k;
 	k->options = *options;
 	k->results = xcalloc(nr_probes, sizeof(*k->results));
+	for (size_t i = 0; i < nr_probes; i++)
+		k->results[i].probe = &probes[i];
 	k->choice = xcalloc(nr_probes, sizeof(*k->choice));
 	k->links = xcalloc(nr_probes, sizeof(*k->links));
 	k->log = xcalloc(1, LOG_LEN);
 	k->nr_cpus = libbpf_num_possible_cpus();
-	err = load(k);
-	if (!err)
-		err = settle_results(k);
-	if (!err)
-		err = set_up_pools(k);
+	err = kernel_has_btf() ? load(k) : -EOPNOTSUPP;
+	err = err ?: settle_results(k);
+	err = err ?: set_up_pools(k);
 	return err;
 }
 
@@ -500,6 +505,12 @@ uint64_t kernel_map_bytes(const struct kernel *k)
 			sum += (uint64_t)bpf_map__max_entries(map) * (bpf_map__key_size(map) + 48);
 	}
 	return sum;
+}
+
+uint64_t kernel_mapped_bytes(const struct kernel *k)
+{
+	return k->tasks.map_bytes + k->processes.map_bytes + k->rows.map_bytes +
+	       k->blocks.map_bytes;
 }
 
 bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *info)

@@ -46,6 +46,7 @@ struct probe_result {
 	const struct probe *probe;
 	const struct hook *hook;	  /* taken; NULL: none */
 	char *passed_over[MAX_HOOKS]; /* why an earlier hook was not taken, the kernel's reason */
+	bool is_missing; /* wanted, and no hook works */
 };
 
 /* A pool of records, mapped into memory. */
@@ -60,9 +61,10 @@ struct pool {
 struct kernel;
 
 /*
- * Loads and attaches everything; nothing counts before kernel_begin(). Returns 0, or -errno with
- * a message printed: -EPERM without privilege, -EOPNOTSUPP if a required probe has no hook that
- * works here (then @k can be asked for probe results before kernel_close()).
+ * Loads and attaches everything; nothing counts before kernel_begin(). Returns 0, or -errno, of
+ * which explain_failure() can speak: -EPERM without privilege, -EOPNOTSUPP if a required probe has
+ * no hook that works here. @k is to be closed in any case, and can be asked for probe results
+ * before.
  */
 int kernel_open(struct kernel **k, const struct kernel_options *options);
 void kernel_close(struct kernel *k); /* detaches all; NULL is fine */
@@ -95,7 +97,8 @@ int kernel_snapshot(struct kernel *k);
 void kernel_end(struct kernel *k);
 
 uint64_t kernel_lost(const struct kernel *k, unsigned int reason); /* enum lost_reason */
-uint64_t kernel_map_bytes(const struct kernel *k);
+uint64_t kernel_map_bytes(const struct kernel *k);    /* kernel memory of all maps */
+uint64_t kernel_mapped_bytes(const struct kernel *k); /* of that, in our address space */
 
 /* What the kernel says of one loaded program. UINT64_MAX: not known on this kernel. */
 struct program_info {

@@ -74,6 +74,8 @@ static int read_number(const struct place *at, struct json_object *value, uint64
 	if (!json_object_is_type(value, json_type_int) || json_object_get_int64(value) < 0)
 		return fail(at, "a whole number, 0 or above, is expected");
 	*number = json_object_get_uint64(value);
+	if (*number == UINT64_MAX) /* json-c 0.16 makes this of anything larger, too */
+		return fail(at, "the number is too large");
 	if (*number > max)
 		return fail(at, "%ju is above %ju", (uintmax_t)*number, (uintmax_t)max);
 	return 0;
@@ -173,9 +175,8 @@ static int read_present(const struct place *at, enum field_kind kind, struct jso
 		*(enum tristate *)target = truth ? YES : NO;
 		return err;
 	case FIELD_COUNT:
-		return read_number(at, value, UINT64_MAX, target);
 	case FIELD_METRIC:
-		return read_number(at, value, METRIC_UNKNOWN - 1, target);
+		return read_number(at, value, UINT64_MAX, target);
 	case FIELD_U32:
 		err = read_number(at, value, UINT32_MAX, &number);
 		*(uint32_t *)target = number;
@@ -499,8 +500,6 @@ static int check_schema(const struct place *at, struct json_object *root)
 	struct place place = {.up = at, .key = "schema"};
 	struct json_object *schema = NULL;
 
-	if (!json_object_is_type(root, json_type_object))
-		return fail(at, "an object is expected");
 	json_object_object_get_ex(root, "schema", &schema);
 	if (!json_object_is_type(schema, json_type_string) ||
 	    strcmp(json_object_get_string(schema), REPORT_SCHEMA))
@@ -554,14 +553,23 @@ static void skip_space(struct saved *s)
 	advance(s, to);
 }
 
-/* The next JSON value, or NULL and @why. Leaves the position behind the value, or at the fault. */
-static struct json_object *parse_value(struct saved *s, char **why)
+/*
+ * The next JSON object, or NULL and @why. Leaves the position behind it, or at the fault. Other
+ * values are not tried: json-c cannot tell whether a number that ends the text is whole.
+ */
+static struct json_object *parse_object(struct saved *s, char **why)
 {
 	size_t left = s->len - s->pos;
-	struct json_tokener *tok = json_tokener_new();
+	struct json_tokener *tok;
 	struct json_object *value;
 	enum json_tokener_error err;
 
+	if (s->text[s->pos] != '{') {
+		*why = xasprintf("line %zu, byte %zu: a report begins with '{'", s->line,
+				 s->pos + 1);
+		return NULL;
+	}
+	tok = json_tokener_new();
 	if (!tok) {
 		*why = xstrdup("out of memory");
 		return NULL;
@@ -572,16 +580,11 @@ static struct json_object *parse_value(struct saved *s, char **why)
 	err = json_tokener_get_error(tok);
 	advance(s, s->pos + json_tokener_get_parse_end(tok));
 	json_tokener_free(tok);
-	if (err == json_tokener_success && value)
-		return value;
-	if (err == json_tokener_continue)
-		*why = xasprintf("line %zu, byte %zu: the text ends inside a report", s->line,
-				 s->pos + 1);
-	else
+	if (!value)
 		*why = xasprintf("line %zu, byte %zu: %s", s->line, s->pos + 1,
-				 value || err ? json_tokener_error_desc(err) : "null");
-	json_object_put(value);
-	return NULL;
+				 err == json_tokener_continue ? "the text ends inside a report"
+							      : json_tokener_error_desc(err));
+	return value;
 }
 
 int saved_next(struct saved *s, struct report *r, char **why)
@@ -597,7 +600,7 @@ int saved_next(struct saved *s, struct report *r, char **why)
 	if (s->pos == s->len)
 		return 0;
 	line = s->line;
-	root = parse_value(s, why);
+	root = parse_object(s, why);
 	if (!root)
 		return -EINVAL;
 	err = read_report(root, r, &what);

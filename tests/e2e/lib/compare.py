@@ -89,7 +89,8 @@ def total(threads, key, field):
 def check_process(problems, process, detail):
     where = f"process {process['pid']}"
     threads = process["threads"]
-    tids = [t["tid"] for t in threads]
+    # A number may come again once its thread has ended or another has taken it over by execve.
+    tids = [t["tid"] for t in threads if not t["ended"]]
     if len(tids) != len(set(tids)):
         problems.add(where, f"a thread twice: {tids}")
     for call in process["syscalls"]:
@@ -104,9 +105,8 @@ def check_process(problems, process, detail):
                 problems.add(where, f"{call['name']} of thread {thread['tid']} is missing")
     for group in ("cpu", "switches", "faults"):
         for field, value in process[group].items():
-            if value is not None:
-                problems.equal(where, f"sum of threads' {field}", value,
-                               sum(t[group][field] for t in threads))
+            parts = [t[group][field] for t in threads if t[group][field] is not None]
+            problems.equal(where, f"sum of threads' {field}", value, sum(parts) if parts else None)
 
 
 def check_audits(problems, report, nulls):

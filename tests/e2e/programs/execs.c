@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #include "truth.h"
 
@@ -53,23 +54,26 @@ static void chain(unsigned int left)
 static int start[2], never[2];
 static pid_t *tids;
 
+/* readv, since the loader of the new image reads. */
 static void *blocked_thread(void *account)
 {
 	char byte;
+	struct iovec v = {&byte, 1};
 
 	truth_me = account;
 	tids[1] = gettid();
-	syscall(SYS_read, never[0], &byte, 1);
-	truth_fail("read returned");
+	syscall(SYS_readv, never[0], &v, 1);
+	truth_fail("readv returned");
 }
 
 static void *exec_thread(void *account)
 {
 	char byte;
+	struct iovec v = {&byte, 1};
 
 	truth_me = account;
 	tids[2] = gettid();
-	truth_check(MOVES(read, start[0], &byte, 1) == 1, "read");
+	truth_check(MOVES(readv, start[0], &v, 1) == 1, "readv");
 	calls();
 	truth_of(truth_me, "execve")->calls++;
 	exec_self("thread-done", truth_thread_index(truth_me), 0);
@@ -99,8 +103,8 @@ static void victim(struct truth_process *p)
 		accounts[i] = truth_thread_new(p, 0);
 	truth_me = accounts[0];
 	killed_in(accounts[0], "pause");
-	killed_in(accounts[1], "read");
-	truth_of(accounts[1], "read")->moves_bytes = 1;
+	killed_in(accounts[1], "readv");
+	truth_of(accounts[1], "readv")->moves_bytes = 1;
 	tids[0] = getpid();
 	truth_check(!pthread_create(&id, NULL, blocked_thread, accounts[1]), "pthread_create");
 	truth_check(!pthread_create(&id, NULL, exec_thread, accounts[2]), "pthread_create");
@@ -128,7 +132,7 @@ static void from_thread(void)
 		victim(p);
 	for (int i = 0; i < 3; i++) {
 		wait_tid(i);
-		truth_wait_blocked(pid, tids[i], i == 0 ? SYS_pause : SYS_read);
+		truth_wait_blocked(pid, tids[i], i == 0 ? SYS_pause : SYS_readv);
 	}
 	truth_check(write(start[1], "", 1) == 1, "write");
 	truth_check(truth_reap(pid, p) == 7 << 8, "the process that made execve");

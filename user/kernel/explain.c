@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/msg.h"
+#include "base/text.h"
+#include "kernel/explain.h"
+
+const struct privilege privileges[] = {
+	{"CAP_BPF", CAP_BPF, "loading programs and making maps"},
+	{"CAP_PERFMON", CAP_PERFMON, "attaching to tracepoints and reading kernel memory"},
+};
+
+const size_t nr_privileges = sizeof(privileges) / sizeof(privileges[0]);
+
+static uint64_t effective_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {};
+
+	if (syscall(SYS_capget, &header, data))
+		return 0;
+	return data[0].effective | (uint64_t)data[1].effective << 32;
+}
+
+bool privilege_held(const struct privilege *p)
+{
+	return effective_capabilities() & (1ULL << p->number | 1ULL << CAP_SYS_ADMIN);
+}
+
+static char *missing_privileges(void)
+{
+	char *text = NULL;
+
+	for (size_t i = 0; i < nr_privileges; i++) {
+		if (!privilege_held(&privileges[i]))
+			text_append(&text, " and ", xstrdup(privileges[i].name));
+	}
+	return text;
+}
+
+static void explain_probes(const struct kernel *k)
+{
+	const struct probe_result *results = kernel_probe_results(k);
+
+	for (size_t i = 0; i < nr_probes; i++) {
+		if (!results[i].is_missing)
+			continue;
+		msg_error("probe %s cannot be attached: %s", probes[i].name,
+			  results[i].passed_over[0] ? results[i].passed_over[0] : "no hook");
+	}
+	msg_error("this kernel lacks what tracing needs; `socktrace doctor` shows each probe");
+}
+
+void explain_failure(const struct kernel *k, int err)
+{
+	char *missing = missing_privileges();
+
+	if (missing)
+		msg_error("tracing is not permitted: %s missing; run it with sudo, or give the "
+			  "program these capabilities",
+			  missing);
+	else if (!kernel_has_btf())
+		msg_error("this kernel has no BTF (/sys/kernel/btf/vmlinux is missing), which the "
+			  "programs need to find their way; use a kernel built with "
+			  "CONFIG_DEBUG_INFO_BTF, as distributions' are since about 2020");
+	else if (err == -EOPNOTSUPP)
+		explain_probes(k);
+	else if (err == -EPERM)
+		msg_error("the kernel refused to load programs although CAP_BPF and CAP_PERFMON are "
+			  "held: a container's seccomp filter, or lockdown in confidentiality mode; "
+			  "run socktrace on the host");
+	else
+		msg_error("load the programs: %s; -vv shows what libbpf says", strerror(-err));
+	free(missing);
+}
