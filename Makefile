@@ -8,6 +8,10 @@
 # make help       every target
 
 OUT    ?= .output
+# make SANITIZE=1: user space with AddressSanitizer and UndefinedBehaviorSanitizer
+ifeq ($(SANITIZE),1)
+override OUT := $(OUT)/sanitize
+endif
 PREFIX ?= /usr/local
 CC     ?= gcc
 CLANG  ?= clang
@@ -44,9 +48,7 @@ CFLAGS_ALL   := -std=gnu11 $(WARN) $(CFLAGS)
 LIBS_PURE := -lsmartcols -ljson-c -lseccomp
 LIBS      := -lbpf -lelf -lz $(LIBS_PURE)
 
-# make SANITIZE=1: user space with AddressSanitizer and UndefinedBehaviorSanitizer
 ifeq ($(SANITIZE),1)
-override OUT := $(OUT)/sanitize
 CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS    += -fsanitize=address,undefined
 endif

@@ -64,8 +64,8 @@ static __always_inline struct call_row *row_get(struct task_record *t, __u32 key
 	return row;
 }
 
-/* Adds one to counter @nr of the block @tag in the chain at @head, made if missing. */
-static __always_inline void block_count(struct task_record *t, __u32 *head, __u32 tag, __u32 nr)
+/* The block @tag in the chain at @head, made if missing. Its index, or 0 (counted as lost). */
+static __always_inline __u32 block_get(struct task_record *t, __u32 *head, __u32 tag)
 {
 	__u32 index = *head;
 	struct block *b;
@@ -73,23 +73,31 @@ static __always_inline void block_count(struct task_record *t, __u32 *head, __u3
 	for (int i = 0; i < MAX_CHAIN && index; i++) {
 		b = block_at(index);
 		if (!b)
-			return;
-		if (likely(b->tag == tag)) {
-			b->count[nr % HIST_SUB]++;
-			return;
-		}
+			return 0;
+		if (likely(b->tag == tag))
+			return index;
 		index = b->next;
 	}
 	index = take(&free_blocks, &t->next_block);
 	b = block_at(index);
 	if (!index || !b) {
 		lose(LOST_BLOCKS_FULL);
-		return;
+		return 0;
 	}
 	b->tag = tag;
 	b->next = *head;
-	b->count[nr % HIST_SUB] = 1;
 	*head = index;
+	return index;
+}
+
+static __always_inline void block_count(__u32 index, __u32 nr)
+{
+	struct block *b = block_at(index);
+
+	/* The verifier needs to see the bound, even where the compiler knows a better one. */
+	asm volatile("" : "+r"(nr));
+	if (b && index)
+		b->count[nr % HIST_SUB]++;
 }
 
 static __always_inline __u32 log2_floor(__u64 v)
@@ -119,23 +127,41 @@ static __always_inline __u32 log2_floor(__u64 v)
 	return r + (v >> 1);
 }
 
-/* Sorts a duration into the row's histogram; the buckets are those of socktrace/histogram.h. */
-static __always_inline void row_sort(struct task_record *t, struct call_row *row, __u64 ns)
+static __noinline __u32 sort_slowly(struct task_record *t, struct call_row *row, __u64 ns)
 {
-	__u32 log = log2_floor(ns | 1), octave, sub;
+	__u32 log, octave = 0, index, sub;
 
-	if (log < HIST_FIRST_SHIFT) {
-		octave = 0;
-		sub = ns >> (HIST_FIRST_SHIFT - HIST_SUB_BITS);
-	} else {
+	if (!t || !row)
+		return 0;
+	log = log2_floor(ns | 1);
+	sub = ns >> (HIST_FIRST_SHIFT - HIST_SUB_BITS);
+	if (log >= HIST_FIRST_SHIFT) {
 		octave = log - HIST_FIRST_SHIFT + 1;
 		sub = ns >> (log - HIST_SUB_BITS);
-		if (octave >= HIST_OCTAVES) {
-			octave = HIST_OCTAVES - 1;
-			sub = HIST_SUB - 1;
-		}
 	}
-	block_count(t, &row->hist[octave % HIST_HEADS], octave, sub);
+	if (octave >= HIST_OCTAVES) {
+		octave = HIST_OCTAVES - 1;
+		sub = HIST_SUB - 1;
+	}
+	index = block_get(t, &row->hist[octave % HIST_HEADS], octave);
+	block_count(index, sub);
+	row->last_block = octave ? index : 0;
+	row->last_shift = log - HIST_SUB_BITS;
+	return 0;
+}
+
+/*
+ * Sorts a duration into the row's histogram; the buckets are those of socktrace/histogram.h. Most
+ * calls fall into the octave of the one before.
+ */
+static __always_inline void row_sort(struct task_record *t, struct call_row *row, __u64 ns)
+{
+	__u64 sub = ns >> (row->last_shift & 63);
+
+	if (likely(sub - HIST_SUB < HIST_SUB && row->last_block))
+		block_count(row->last_block, sub);
+	else
+		sort_slowly(t, row, ns);
 }
 
 #endif

@@ -27,11 +27,13 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 	__u32 index = 0;
 	__u64 now;
 
-	if (!tracing)
-		return 0;
 	slot = this_cpu_slot();
 	if (!slot)
 		return 0;
+	if (unlikely(!tracing)) {
+		slot->task = 0;
+		return 0;
+	}
 	off = leaving(slot, prev);
 	if (next->pid)
 		on = record_of(next, &index);

@@ -94,8 +94,9 @@ extern const volatile bool follow;
 extern const volatile __u8 row_kinds[KEYS]; /* enum row_kind by key */
 
 /*
- * 1 while events count. Every thread sees a prefix of its own events: once it has met 0, it meets
- * nothing but 0. Together with a grace period this makes a consistent end.
+ * 1 while threads come onto slots and switches count. When it is 0, a switch empties the CPU's
+ * slot, and no slot is filled again: after the end every thread's counts are those of a prefix of
+ * its own events.
  */
 extern __u32 tracing;
 /* 1 while the existing threads are being listed and placed. */

@@ -192,16 +192,21 @@ static __always_inline struct task_record *record_of(struct task_struct *task, _
 	return t;
 }
 
-/* The record of the task on this CPU, or NULL if it is not traced. */
-static __always_inline struct task_record *current_record(void)
+/* This CPU's slot if a traced task may be on it, or NULL. */
+static __always_inline struct cpu_slot *busy_slot(void)
 {
 	struct cpu_slot *slot = this_cpu_slot();
+
+	return slot && unlikely(slot->task) ? slot : NULL;
+}
+
+/* The record of the task on this CPU, whose slot is not empty, or NULL if it is not traced. */
+static __always_inline struct task_record *slot_record(struct cpu_slot *slot)
+{
 	struct task_struct *task;
 	struct task_record *t;
 	__u32 index = 0;
 
-	if (!slot || likely(!slot->task))
-		return NULL;
 	if (likely(slot->task != SLOT_UNSURE))
 		return task_at(slot->task);
 	task = (struct task_struct *)bpf_get_current_task();
@@ -217,6 +222,13 @@ static __always_inline struct task_record *current_record(void)
 	slot->task = index;
 	slot->running = (__u64)task;
 	return t;
+}
+
+static __always_inline struct task_record *current_record(void)
+{
+	struct cpu_slot *slot = busy_slot();
+
+	return slot ? slot_record(slot) : NULL;
 }
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * System calls: what each thread called, what came back, how long it took. These two programs run
  * at every call of every process on the machine; a process that is not traced pays for one look at
- * its CPU's slot.
+ * its CPU's slot. That look stands in programs of their own, which save no registers; what a traced
+ * process pays is in the functions that they call.
  */
 #include "arch.h"
 #include "rows.h"
@@ -35,7 +36,7 @@ static __always_inline void count_result(struct task_record *t, struct call_row 
 		return;
 	}
 	row->errors++;
-	block_count(t, &row->errnos, TAG_ERRNO + error / HIST_SUB, error);
+	block_count(block_get(t, &row->errnos, TAG_ERRNO + error / HIST_SUB), error);
 }
 
 /* A return whose entry was not seen: once is expected, later it means that entry was skipped. */
@@ -63,15 +64,17 @@ static __always_inline void unentered(struct task_record *t, struct pt_regs *reg
 	}
 }
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(sys_enter, struct pt_regs *regs, long id)
+/* --- full detail --------------------------------------------------------------------------------- */
+
+static __noinline int entered(unsigned long long *ctx, struct cpu_slot *slot)
 {
-	struct task_record *t = current_record();
+	struct pt_regs *regs = (struct pt_regs *)ctx[0];
+	struct task_record *t = slot_record(slot);
 	__u32 key;
 
-	if (!t || unlikely(!tracing))
+	if (!t)
 		return 0;
-	key = call_key(regs, id);
+	key = call_key(regs, ctx[1]);
 	if (unlikely(t->call != CALL_NONE)) {
 		if (t->call == CALL_BEFORE_EXEC && key != NR_EXECVE)
 			return 0;
@@ -86,29 +89,8 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long id)
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
+static __always_inline void count_duration(struct task_record *t, struct call_row *row, __u64 ns)
 {
-	struct task_record *t = current_record();
-	struct call_row *row;
-	__u64 now, ns;
-	__u32 key;
-
-	if (!t || unlikely(!tracing))
-		return 0;
-	now = bpf_ktime_get_ns();
-	key = t->call;
-	if (unlikely(key >= CALL_NONE)) {
-		unentered(t, regs, now);
-		return 0;
-	}
-	t->call = CALL_NONE;
-	t->exits++;
-	ns = now - t->enter_ns;
-	row = row_get(t, key);
-	if (!row)
-		return 0;
-	row->calls++;
 	row->total_ns += ns;
 	if (ns > row->max_ns)
 		row->max_ns = ns;
@@ -120,22 +102,61 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		t->call_runnable_ns = 0;
 		t->call_blocked_ns = 0;
 	}
-	count_result(t, row, ret);
 	row_sort(t, row, ns);
-	return 0;
 }
 
-/* --detail count: one program, no clock, no durations. */
-SEC("tp_btf/sys_exit")
-int BPF_PROG(sys_exit_count, struct pt_regs *regs, long ret)
+static __noinline int returned(unsigned long long *ctx, struct cpu_slot *slot)
 {
-	struct task_record *t = current_record();
+	__u64 now = bpf_ktime_get_ns();
+	struct task_record *t = slot_record(slot);
 	struct call_row *row;
 	__u32 key;
 
-	if (!t || unlikely(!tracing))
+	if (!t)
 		return 0;
-	key = returned_call_key(regs);
+	key = t->call;
+	if (unlikely(key >= CALL_NONE)) {
+		unentered(t, (struct pt_regs *)ctx[0], now);
+		return 0;
+	}
+	t->call = CALL_NONE;
+	t->exits++;
+	row = row_get(t, key);
+	if (!row)
+		return 0;
+	row->calls++;
+	count_result(t, row, ctx[1]);
+	count_duration(t, row, now - t->enter_ns);
+	return 0;
+}
+
+SEC("tp_btf/sys_enter")
+int sys_enter(unsigned long long *ctx)
+{
+	struct cpu_slot *slot = busy_slot();
+
+	return slot ? entered(ctx, slot) : 0;
+}
+
+SEC("tp_btf/sys_exit")
+int sys_exit(unsigned long long *ctx)
+{
+	struct cpu_slot *slot = busy_slot();
+
+	return slot ? returned(ctx, slot) : 0;
+}
+
+/* --- counts: one program, no clock, no durations --------------------------------------------------- */
+
+static __noinline int returned_count(unsigned long long *ctx, struct cpu_slot *slot)
+{
+	struct task_record *t = slot_record(slot);
+	struct call_row *row;
+	__u32 key;
+
+	if (!t)
+		return 0;
+	key = returned_call_key((struct pt_regs *)ctx[0]);
 	if (unlikely(t->call != CALL_NONE)) {
 		bool skip = t->call == CALL_FORKED;
 
@@ -150,6 +171,14 @@ int BPF_PROG(sys_exit_count, struct pt_regs *regs, long ret)
 	if (!row)
 		return 0;
 	row->calls++;
-	count_result(t, row, ret);
+	count_result(t, row, ctx[1]);
 	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int sys_exit_count(unsigned long long *ctx)
+{
+	struct cpu_slot *slot = busy_slot();
+
+	return slot ? returned_count(ctx, slot) : 0;
 }

@@ -73,7 +73,9 @@ struct call_row {
 	__u64 bytes;
 	__u32 hist[HIST_HEADS]; /* blocks of octaves with the same octave % HIST_HEADS */
 	__u32 errnos;		/* blocks of error numbers */
-	__u32 kind;		/* enum row_kind */
+	__u32 last_block;	/* the block of the last duration, unless 0 */
+	__u8 last_shift;	/* and the shift that makes of a duration in it 8 .. 15 */
+	__u8 kind;		/* enum row_kind */
 };
 
 enum row_kind {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * What tracing costs one system call: a process that calls getppid(2) in a loop is timed
- * untraced, under the floor (empty programs on entry and return), and under socktrace, in turn,
- * round after round. Figures are medians of the rounds; the ratio
+ * untraced, under the floor (empty programs on entry and return), under programs that only read
+ * the clock, and under socktrace, in turn, round after round. Figures are medians of the rounds; the ratio
  *
  *	r = (traced - untraced) / (floor - untraced)
  *
@@ -179,7 +179,7 @@ static void stop_tracer(pid_t tracer)
 
 /* --- what is compared ------------------------------------------------------------------------------ */
 
-enum subject { NOBODY, FLOOR, TRACED, BYSTANDER };
+enum subject { NOBODY, FLOOR, CLOCK, TRACED, BYSTANDER };
 
 static struct contender {
 	const char *name;
@@ -190,6 +190,7 @@ static struct contender {
 } contenders[] = {
 	{.name = "untraced", .subject = NOBODY},
 	{.name = "floor", .subject = FLOOR},
+	{.name = "floor + clock", .subject = CLOCK},
 	{.name = "full", .subject = TRACED, .detail = "full", .limit = 1.5},
 	{.name = "count", .subject = TRACED, .detail = "count", .limit = 0.7},
 	{.name = "bystander full", .subject = BYSTANDER, .detail = "full", .limit = 1.05},
@@ -198,16 +199,30 @@ static struct contender {
 
 #define NR_CONTENDERS (sizeof(contenders) / sizeof(contenders[0]))
 
+/* Empty programs, or programs that read the clock, which a duration cannot do without. */
+static struct floor_bpf *attach_floor(bool with_clock)
+{
+	struct floor_bpf *skel = floor_bpf__open();
+
+	if (!skel)
+		die("open the empty programs");
+	bpf_program__set_autoload(skel->progs.floor_enter, !with_clock);
+	bpf_program__set_autoload(skel->progs.floor_exit, !with_clock);
+	bpf_program__set_autoload(skel->progs.clock_enter, with_clock);
+	bpf_program__set_autoload(skel->progs.clock_exit, with_clock);
+	if (floor_bpf__load(skel) || floor_bpf__attach(skel))
+		die("load the empty programs");
+	return skel;
+}
+
 static double measure(const struct contender *c, const struct looper *looper, pid_t idle)
 {
 	struct floor_bpf *skel = NULL;
 	pid_t tracer = 0;
 	double ns;
 
-	if (c->subject == FLOOR) {
-		skel = floor_bpf__open_and_load();
-		if (!skel || floor_bpf__attach(skel))
-			die("empty programs");
+	if (c->subject == FLOOR || c->subject == CLOCK) {
+		skel = attach_floor(c->subject == CLOCK);
 	} else if (c->subject != NOBODY) {
 		tracer = start_tracer(c->subject == TRACED ? looper->pid : idle, c->detail);
 	}

@@ -69,14 +69,14 @@ static void test_bytes_that_are_not_utf8_become_visible(void **state)
 		{"", 0, ""},
 		{"a\0b", 3, "a\\x00b"},
 		{"\xff\xfe", 2, "\\xff\\xfe"},
-		{"\xc3", 1, "\\xc3"},				  /* cut short */
-		{"\xe6\xbc", 2, "\\xe6\\xbc"},			  /* cut short */
-		{"\xc0\xaf", 2, "\\xc0\\xaf"},			  /* overlong '/' */
-		{"\xe0\x80\xaf", 3, "\\xe0\\x80\\xaf"},		  /* overlong */
-		{"\xf0\x80\x80\xaf", 4, "\\xf0\\x80\\x80\\xaf"},  /* overlong */
-		{"\xed\xa0\x80", 3, "\\xed\\xa0\\x80"},		  /* surrogate */
-		{"\xf4\x90\x80\x80", 4, "\\xf4\\x90\\x80\\x80"},  /* above U+10FFFF */
-		{"\x80 ok", 4, "\\x80 ok"},			  /* continuation alone */
+		{"\xc3", 1, "\\xc3"},				 /* cut short */
+		{"\xe6\xbc", 2, "\\xe6\\xbc"},			 /* cut short */
+		{"\xc0\xaf", 2, "\\xc0\\xaf"},			 /* overlong '/' */
+		{"\xe0\x80\xaf", 3, "\\xe0\\x80\\xaf"},		 /* overlong */
+		{"\xf0\x80\x80\xaf", 4, "\\xf0\\x80\\x80\\xaf"}, /* overlong */
+		{"\xed\xa0\x80", 3, "\\xed\\xa0\\x80"},		 /* surrogate */
+		{"\xf4\x90\x80\x80", 4, "\\xf4\\x90\\x80\\x80"}, /* above U+10FFFF */
+		{"\x80 ok", 4, "\\x80 ok"},			 /* continuation alone */
 		{"\xf0\x9f\x98\x80\xf0", 5, "\xf0\x9f\x98\x80\\xf0"},
 	};
 
@@ -125,13 +125,21 @@ static void test_terminal_shows_what_would_move_or_hide(void **state)
 		{"a\nb\tc\rd\x7f", "a\\nb\\tc\\x0dd\\x7f"},
 		{"\xc2\x9b"
 		 "31m",
-		 "\\u{9b}31m"},					  /* C1 CSI */
-		{"\xe2\x80\xae" "gnp.exe", "\\u{202e}gnp.exe"},	  /* right-to-left override */
+		 "\\u{9b}31m"}, /* C1 CSI */
+		{"\xe2\x80\xae"
+		 "gnp.exe",
+		 "\\u{202e}gnp.exe"},				      /* right-to-left override */
 		{"\xe2\x81\xa6x\xe2\x81\xa9", "\\u{2066}x\\u{2069}"}, /* isolates */
-		{"a\xe2\x80\x8b" "b", "a\\u{200b}b"},		  /* zero width space */
-		{"a\xe2\x80\xa8" "b\xe2\x80\xa9", "a\\u{2028}b\\u{2029}"},
-		{"\xef\xbb\xbf" "bom", "\\u{feff}bom"},
-		{"\xf3\xa0\x81\x81", "\\u{e0041}"},		  /* tag */
+		{"a\xe2\x80\x8b"
+		 "b",
+		 "a\\u{200b}b"}, /* zero width space */
+		{"a\xe2\x80\xa8"
+		 "b\xe2\x80\xa9",
+		 "a\\u{2028}b\\u{2029}"},
+		{"\xef\xbb\xbf"
+		 "bom",
+		 "\\u{feff}bom"},
+		{"\xf3\xa0\x81\x81", "\\u{e0041}"}, /* tag */
 		{"not utf-8: \xff", "not utf-8: \xef\xbf\xbd"},
 	};
 

@@ -137,8 +137,7 @@ static void check_percentiles(uint64_t *durations, size_t nr)
 	qsort(durations, nr, sizeof(*durations), compare_ns);
 	for (size_t i = 0; i < ARRAY_SIZE(permilles); i++) {
 		uint64_t exact = durations[(nr * permilles[i] + 999) / 1000 - 1];
-		uint64_t shown =
-			hist_percentile(&h, permilles[i], durations[0], durations[nr - 1]);
+		uint64_t shown = hist_percentile(&h, permilles[i], durations[0], durations[nr - 1]);
 
 		assert_true(shown >= durations[0] && shown <= durations[nr - 1]);
 		if (apart(shown, exact) * 16 > (exact < 16 ? 16 : exact))
@@ -206,8 +205,7 @@ int main(void)
 		cmocka_unit_test(test_buckets_cover_every_duration_once),
 		cmocka_unit_test(test_every_bucket_is_within_6_25_percent),
 		cmocka_unit_test(test_any_duration_is_within_6_25_percent),
-		cmocka_unit_test(
-			test_durations_beyond_the_last_octave_count_in_the_last_bucket),
+		cmocka_unit_test(test_durations_beyond_the_last_octave_count_in_the_last_bucket),
 		cmocka_unit_test(test_buckets_stay_sorted_and_keep_every_count),
 		cmocka_unit_test(test_merging_adds_bucket_by_bucket),
 		cmocka_unit_test(test_percentiles_agree_with_a_sorted_list),

@@ -146,8 +146,9 @@ static void test_unknown_plus_a_number_is_the_number(void **state)
 	}
 	task_stats_merge(&a, &b);
 	for (size_t i = 0; i < nr_task_metrics; i++)
-		assert_int_equal(*metric_at(&task_metrics[i], &a),
-				 i % 3 == 0 ? 7 : i % 3 == 1 ? 5 : 12);
+		assert_int_equal(*metric_at(&task_metrics[i], &a), i % 3 == 0	? 7
+								   : i % 3 == 1 ? 5
+										: 12);
 }
 
 static void test_a_figure_unknown_everywhere_stays_unknown(void **state)

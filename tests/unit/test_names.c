@@ -79,9 +79,9 @@ static void test_abis_are_found_by_name(void **state)
 static void test_only_reads_and_writes_move_bytes(void **state)
 {
 	static const char *const moving[] = {
-		"read",	   "pread64", "readv",	  "preadv",   "preadv2",    "recv",
-		"recvfrom", "recvmsg", "write",	  "pwrite64", "writev",	    "pwritev",
-		"pwritev2", "send",    "sendto",  "sendmsg",  "sendfile",   "sendfile64",
+		"read",	    "pread64", "readv",	   "preadv",	      "preadv2",  "recv",
+		"recvfrom", "recvmsg", "write",	   "pwrite64",	      "writev",	  "pwritev",
+		"pwritev2", "send",    "sendto",   "sendmsg",	      "sendfile", "sendfile64",
 		"splice",   "tee",     "vmsplice", "copy_file_range",
 	};
 	static const char *const others[] = {
@@ -109,8 +109,17 @@ static void test_every_errno_has_a_name_that_leads_back(void **state)
 static void test_names_of_no_errno_are_refused(void **state)
 {
 	static const char *const names[] = {
-		"", "E", "ENOSUCH", "ERRNO_", "ERRNO_0", "ERRNO_4096", "ERRNO_99999999999999999999",
-		"ERRNO_-1", "ERRNO_1x", "eagain", "0",
+		"",
+		"E",
+		"ENOSUCH",
+		"ERRNO_",
+		"ERRNO_0",
+		"ERRNO_4096",
+		"ERRNO_99999999999999999999",
+		"ERRNO_-1",
+		"ERRNO_1x",
+		"eagain",
+		"0",
 	};
 
 	(void)state;

@@ -286,9 +286,10 @@ static void test_messages_say_what_on_what_why_and_what_next(void **state)
 	assert_string_equal(said, expected);
 	free(said);
 	said = messages_of(open_hostile_name);
-	assert_string_equal(said, "socktrace: open the directory of /nowhere/\\x1b[31m/out: No such "
-				  "file or directory; make the directory, or name a file "
-				  "elsewhere\n");
+	assert_string_equal(said,
+			    "socktrace: open the directory of /nowhere/\\x1b[31m/out: No such "
+			    "file or directory; make the directory, or name a file "
+			    "elsewhere\n");
 	free(said);
 }
 

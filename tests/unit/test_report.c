@@ -269,7 +269,7 @@ static void test_every_metric_is_in_json_and_csv(void **state)
 	load_golden("server", &r);
 	json = render(&r, "json", (struct report_options){0}, NULL);
 	csv = render(&r, "csv", (struct report_options){0}, NULL);
-	strchr(csv, '\n')[1] = '\0'; /* its first line */
+	csv[strcspn(csv, "\n") + 1] = '\0'; /* its first line */
 	for (size_t i = 0; i < nr_task_metrics; i++) {
 		snprintf(name, sizeof(name), "\"%s\": ", task_metrics[i].name);
 		assert_non_null(strstr(json, name));
@@ -364,7 +364,8 @@ static void test_text_says_in_words_what_is_seldom(void **state)
 	assert_has(text, "never returned:     exit 30\n");
 	assert_has(text, "restarts:           futex 2\n");
 	assert_has(text, "left out:           6 more system calls: 2,037 calls, on a CPU for ");
-	assert_has(text, "\naudits: 4 of 4 hold (context_switches, syscall_balance, cpu_time, lost)\n");
+	assert_has(text,
+		   "\naudits: 4 of 4 hold (context_switches, syscall_balance, cpu_time, lost)\n");
 	free(text);
 	report_free(&r);
 }
@@ -420,9 +421,9 @@ static void test_a_full_device_is_an_error_in_every_format(void **state)
 		FILE *full = fopen("/dev/full", "w");
 
 		assert_non_null(full);
-		assert_int_equal(report_format_find(names[i])->print(
-					 &r, &(struct report_options){0}, full),
-				 -ENOSPC);
+		assert_int_equal(
+			report_format_find(names[i])->print(&r, &(struct report_options){0}, full),
+			-ENOSPC);
 		fclose(full);
 	}
 	report_free(&r);

@@ -69,7 +69,8 @@ static void test_every_metric_survives(void **state)
 	for (size_t i = 0; i < nr_task_metrics; i++)
 		*metric_at(&task_metrics[i], &p->stats) = METRIC_UNKNOWN - 1 - next++;
 	for (size_t i = 0; i < nr_call_metrics; i++)
-		*metric_at(&call_metrics[i], &p->calls.items[0].stats) = METRIC_UNKNOWN - 1 - next++;
+		*metric_at(&call_metrics[i], &p->calls.items[0].stats) =
+			METRIC_UNKNOWN - 1 - next++;
 	text = render(&r, "json", (struct report_options){0}, &len);
 	report_free(&r);
 	load_text(text, len, &r);
@@ -192,10 +193,8 @@ static void test_other_schemas_are_refused(void **state)
 	static const char why[] =
 		"line 1: schema: not \"socktrace/1\", which is all that is read here";
 	static const struct fault faults[] = {
-		{"socktrace/1", "socktrace/2", why},
-		{"socktrace/1", "", why},
-		{"\"schema\":\"socktrace/1\",", "", why},
-		{"\"socktrace/1\"", "1", why},
+		{"socktrace/1", "socktrace/2", why},	  {"socktrace/1", "", why},
+		{"\"schema\":\"socktrace/1\",", "", why}, {"\"socktrace/1\"", "1", why},
 		{"\"socktrace/1\"", "null", why},
 	};
 
@@ -216,8 +215,7 @@ static void test_faults_are_told_with_their_place(void **state)
 		{"\"cpus\":8", "\"cpus\":\"8\"",
 		 "line 1: host.cpus: a whole number, 0 or above, is expected"},
 		{"\"btf\":true", "\"btf\":1", "line 1: host.btf: true or false is expected"},
-		{"\"host\":{", "\"host\":[],\"hostess\":{",
-		 "line 1: host: an object is expected"},
+		{"\"host\":{", "\"host\":[],\"hostess\":{", "line 1: host: an object is expected"},
 		{"\"attach\",\"-d\"", "\"attach\",17",
 		 "line 1: capture.command[2]: a string is expected"},
 		{"\"tasks_full\":0", "\"\\u001b[2J\":0",
@@ -237,7 +235,8 @@ static void test_faults_are_told_with_their_place(void **state)
 		{"\"abi\":\"x86_64\"", "\"abi\":\"vax\"",
 		 "line 1: processes[0].threads[0].syscalls[0].abi: no ABI has this name"},
 		{"\"nr\":60", "\"nr\":45",
-		 "line 1: processes[0].threads[0].syscalls[1]: the same system call is there twice"},
+		 "line 1: processes[0].threads[0].syscalls[1]: the same system call is there "
+		 "twice"},
 		{"\"errnos\":{}", "\"errnos\":{\"EWHAT\":1}",
 		 "line 1: processes[0].threads[0].syscalls[0].errnos.EWHAT: "
 		 "no error has this name"},
@@ -342,7 +341,8 @@ static void assert_refusal_at(const char *text, size_t len, const char *place)
 
 static void test_broken_json_is_told_with_line_and_byte(void **state)
 {
-	static const char deep[] = "{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[";
+	static const char deep[] =
+		"{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[";
 
 	(void)state;
 	assert_refusal_at("{\"a\":\n!}", 8, "line 2, byte 7: ");

@@ -19,7 +19,7 @@
 #include "socktrace/layout.h"
 #include "socktrace.skel.h"
 
-#define LOG_LEN (256 * 1024)
+#define LOG_LEN (16 * 1024 * 1024) /* a full log of our largest program; only touched if written */
 
 struct kernel {
 	struct kernel_options options;
@@ -27,7 +27,7 @@ struct kernel {
 	struct probe_result *results;
 	unsigned int *choice; /* per probe: index of the hook to take next */
 	struct bpf_link **links; /* per probe; NULL where the program is only run by hand */
-	struct pool tasks, processes, rows, blocks;
+	struct pool slots, tasks, processes, rows, blocks;
 	unsigned int nr_cpus;
 	char *log; /* the verifier's words about the program that was refused */
 };
@@ -271,7 +271,7 @@ static int map_pool(struct pool *p, const struct bpf_map *map, const struct bpf_
 	p->record_size = (bpf_map__value_size(map) + 7) & ~7UL;
 	p->nr = bpf_map__max_entries(map);
 	p->map_bytes = (p->record_size * p->nr + page - 1) & ~(page - 1);
-	p->free_fd = bpf_map__fd(free_list);
+	p->free_fd = free_list ? bpf_map__fd(free_list) : -1;
 	p->records = mmap(NULL, p->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map),
 			  0);
 	if (p->records != MAP_FAILED)
@@ -305,7 +305,8 @@ static int set_up_pools(struct kernel *k)
 	uint32_t n = k->options.max_threads;
 	struct socktrace_bpf *s = k->skel;
 
-	return map_pool(&k->tasks, s->maps.tasks, s->maps.free_tasks) ?:
+	return map_pool(&k->slots, s->maps.cpu_slots, NULL) ?:
+	       map_pool(&k->tasks, s->maps.tasks, s->maps.free_tasks) ?:
 	       map_pool(&k->processes, s->maps.processes, s->maps.free_processes) ?:
 	       map_pool(&k->rows, s->maps.rows, s->maps.free_rows) ?:
 	       map_pool(&k->blocks, s->maps.blocks, s->maps.free_blocks) ?:
@@ -374,6 +375,7 @@ void kernel_close(struct kernel *k)
 	if (!k)
 		return;
 	detach(k);
+	unmap_pool(&k->slots);
 	unmap_pool(&k->tasks);
 	unmap_pool(&k->processes);
 	unmap_pool(&k->rows);
@@ -483,6 +485,13 @@ static void wait_for_programs(const struct kernel *k)
 void kernel_end(struct kernel *k)
 {
 	__atomic_store_n(&k->skel->bss->tracing, 0, __ATOMIC_SEQ_CST);
+	wait_for_programs(k);
+	/* No slot is filled any more; what is still on one stops to count here. */
+	for (uint32_t cpu = 0; cpu < k->slots.nr; cpu++) {
+		struct cpu_slot *slot = pool_at(&k->slots, cpu);
+
+		__atomic_store_n(&slot->task, 0, __ATOMIC_SEQ_CST);
+	}
 	wait_for_programs(k);
 }
 

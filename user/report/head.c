@@ -21,8 +21,9 @@ static char *command_text(char *const *words)
 	char *text = NULL;
 
 	for (; *words; words++)
-		text_append(&text, " ",
-		       xasprintf(!**words || strpbrk(*words, " \t\n") ? "'%s'" : "%s", *words));
+		text_append(
+			&text, " ",
+			xasprintf(!**words || strpbrk(*words, " \t\n") ? "'%s'" : "%s", *words));
 	return text;
 }
 
@@ -37,7 +38,7 @@ static char *host_text(const struct report *r)
 	append_known(&text, " ", r->host.arch);
 	append_known(&text, ", ", r->host.os);
 	text_append(&text, ", ",
-	       xasprintf("%ju CPU%s", (uintmax_t)r->host.cpus, r->host.cpus == 1 ? "" : "s"));
+		    xasprintf("%ju CPU%s", (uintmax_t)r->host.cpus, r->host.cpus == 1 ? "" : "s"));
 	append_known(&text, ", ", r->host.cpu_model);
 	append_known(&text, ", ", r->host.virtualization);
 	return text;
@@ -48,11 +49,10 @@ static char *cost_text(const struct report *r)
 {
 	char cpu[UNITS_TEXT_LEN], rss[UNITS_TEXT_LEN], maps[UNITS_TEXT_LEN], setup[UNITS_TEXT_LEN];
 
-	return xasprintf("%s of CPU time, %s of memory, %s of maps; set up in %s",
-			 units_ns(r->capture.self_cpu_ns, cpu),
-			 units_bytes(r->capture.self_rss_bytes, rss),
-			 units_bytes(r->capture.map_bytes, maps),
-			 units_ns(r->capture.setup_ns, setup));
+	return xasprintf(
+		"%s of CPU time, %s of memory, %s of maps; set up in %s",
+		units_ns(r->capture.self_cpu_ns, cpu), units_bytes(r->capture.self_rss_bytes, rss),
+		units_bytes(r->capture.map_bytes, maps), units_ns(r->capture.setup_ns, setup));
 }
 
 /* What the programs took, where the kernel was asked to count it; else NULL. */

@@ -20,6 +20,10 @@
 /* Rather than make a name shorter than this, a table goes without one more column. */
 #define NAME_WIDTH 16
 
+/* Text that would have less room than this beside its label continues near the edge instead. */
+#define LEAST_ROOM    24
+#define LITTLE_INDENT 2
+
 struct text_out {
 	FILE *out;
 	unsigned int width; /* 0: natural */
@@ -65,48 +69,85 @@ static size_t text_width(const char *s)
 	return width;
 }
 
-/* @text in at most @width columns, with "…" for what does not fit; the caller frees it. */
-static char *shortened(const char *text, size_t width)
+/* How many bytes of @text stand in its first @width columns; one character at least. */
+static size_t fitting_bytes(const char *text, size_t width)
 {
 	const char *end = text, *next = text;
 	size_t used = 0;
 
-	if (text_width(text) <= width)
-		return xstrdup(text);
 	while (*next) {
 		used += take_char(&next);
-		if (used + 1 > width)
+		if (used > width && end > text)
 			break;
 		end = next;
+		if (used >= width)
+			break;
 	}
-	return xasprintf("%.*s…", (int)(end - text), text);
+	return end - text;
+}
+
+/* @text in at most @width columns, with "…" for what does not fit; the caller frees it. */
+static char *shortened(const char *text, size_t width)
+{
+	if (text_width(text) <= width)
+		return xstrdup(text);
+	return xasprintf("%.*s…", (int)(width > 1 ? fitting_bytes(text, width - 1) : 0), text);
 }
 
 /* --- text --------------------------------------------------------------------------------- */
 
-/*
- * Prints words from column @from on, wrapped at spaces so that every line but the first begins
- * at column @indent. A word that fits no line stands alone on one.
- */
-static void print_wrapped(const struct text_out *t, const char *text, size_t from, size_t indent)
+struct wrap {
+	const struct text_out *t;
+	size_t at, indent; /* columns */
+};
+
+static void wrap_line(struct wrap *w)
 {
-	size_t at = from;
+	fprintf(w->t->out, "\n%*s", (int)w->indent, "");
+	w->at = w->indent;
+}
+
+/* A word that fits no line is broken where the line ends. */
+static void wrap_word(struct wrap *w, const char *word)
+{
+	size_t width = text_width(word);
+
+	while (w->t->width && w->at + width > w->t->width) {
+		size_t room = w->t->width > w->at ? w->t->width - w->at : 1;
+		size_t len = fitting_bytes(word, room);
+
+		fprintf(w->t->out, "%.*s", (int)len, word);
+		word += len;
+		width = text_width(word);
+		if (!width)
+			return;
+		wrap_line(w);
+	}
+	fputs(word, w->t->out);
+	w->at += width;
+}
+
+/*
+ * Prints @text from column @from on, wrapped at spaces so that every line but the first begins
+ * at column @from too, or near the edge where that would leave little room.
+ */
+static void print_wrapped(const struct text_out *t, const char *text, size_t from)
+{
+	bool has_room = from + LEAST_ROOM <= t->width;
+	struct wrap w = {.t = t, .at = from, .indent = has_room ? from : LITTLE_INDENT};
 	bool is_first = true;
 
 	while (*text) {
 		size_t len = strcspn(text, " ");
 		char *word = xstrndup(text, len);
-		size_t width = text_width(word);
 
-		if (!is_first && t->width && at + 1 + width > t->width) {
-			fprintf(t->out, "\n%*s", (int)indent, "");
-			at = indent;
+		if (!is_first && t->width && w.at + 1 + text_width(word) > t->width) {
+			wrap_line(&w);
 		} else if (!is_first) {
 			fputc(' ', t->out);
-			at++;
+			w.at++;
 		}
-		fputs(word, t->out);
-		at += width;
+		wrap_word(&w, word);
 		is_first = false;
 		free(word);
 		text += len + (text[len] == ' ');
@@ -122,7 +163,7 @@ static void print_line(const struct text_out *t, const char *colour, const char 
 		fputs(colour, t->out);
 	if (label)
 		fprintf(t->out, "%s:%*s", label, (int)(label_width - strlen(label) + 1), "");
-	print_wrapped(t, safe, label ? label_width + 2 : 0, label ? label_width + 2 : 0);
+	print_wrapped(t, safe, label ? label_width + 2 : 0);
 	if (colour && t->has_colour)
 		fputs(RESET, t->out);
 	fputc('\n', t->out);
