@@ -116,6 +116,28 @@ $(OUT)/tests/unit/%: tests/unit/%.c $(PURE_OBJS)
 check-unit: $(UNIT_BINS)
 	$(Q)for t in $^; do echo "# $$t"; $$t || exit 1; done
 
+# Programs that know what they do: tests/e2e/programs/NAME.c, each with truth.c; compat a second
+# time as a 32-bit program.
+E2E_DIR  := $(OUT)/tests/e2e
+E2E_SRCS := $(filter-out tests/e2e/programs/truth.c,$(wildcard tests/e2e/programs/*.c))
+E2E_BINS := $(E2E_SRCS:tests/e2e/programs/%.c=$(E2E_DIR)/%) $(E2E_DIR)/compat32
+E2E_CC    = $(Q)mkdir -p $(@D) && $(CC) -D_GNU_SOURCE -Itests/e2e/programs $(CFLAGS_ALL) -MMD -MP -MF $@.d
+
+$(E2E_DIR)/compat32: tests/e2e/programs/compat.c tests/e2e/programs/truth.c
+	$(call msg,TEST,$@)
+	$(E2E_CC) -m32 -static $(filter %.c,$^) -pthread -o $@
+
+$(E2E_DIR)/bare: tests/e2e/programs/bare.c
+	$(call msg,TEST,$@)
+	$(E2E_CC) -static -nostdlib -nostartfiles -ffreestanding -fno-stack-protector $(filter %.c,$^) -o $@
+
+$(E2E_DIR)/%: tests/e2e/programs/%.c tests/e2e/programs/truth.c
+	$(call msg,TEST,$@)
+	$(E2E_CC) $(filter %.c,$^) -pthread -o $@
+
+.PHONY: tests
+tests: $(UNIT_BINS) $(E2E_BINS)
+
 # Everything, on a fresh machine too: packages, build with both compilers, all suites.
 .PHONY: check
 check: deps

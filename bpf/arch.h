@@ -20,19 +20,20 @@ static __always_inline long arch_regs_nr(const struct pt_regs *regs)
 	return regs->orig_ax;
 }
 
-/*
- * The SYSCALL instruction leaves the return address in rcx, so a native call is told without a
- * look at the task. 32-bit entries (int 0x80, SYSENTER), and all entries under FRED, keep the
- * program's own rcx there: for them the thread's TS_COMPAT flag decides.
- */
-static __always_inline bool arch_surely_native(const struct pt_regs *regs)
-{
-	return regs->cx == regs->ip;
-}
-
 static __always_inline bool arch_is_compat(const struct task_struct *task)
 {
-	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+	return task->thread_info.status & TS_COMPAT;
+}
+
+/*
+ * Before Linux 5.11 a look at the task is expensive, and taken only if it may be needed: the
+ * SYSCALL instruction leaves the return address in rcx, 32-bit entries keep the program's own.
+ */
+static __always_inline bool arch_is_compat_by_regs(const struct pt_regs *regs)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	return regs->cx != regs->ip && BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
 }
 
 #elif defined(__TARGET_ARCH_arm64)
@@ -49,25 +50,34 @@ static __always_inline long arch_regs_nr(const struct pt_regs *regs)
 	return regs->syscallno;
 }
 
-static __always_inline bool arch_surely_native(const struct pt_regs *regs)
-{
-	return false;
-}
-
 static __always_inline bool arch_is_compat(const struct task_struct *task)
 {
+	return task->thread_info.flags & (1UL << TIF_32BIT);
+}
+
+static __always_inline bool arch_is_compat_by_regs(const struct pt_regs *regs)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
 	return BPF_CORE_READ(task, thread_info.flags) & (1UL << TIF_32BIT);
 }
 
 #endif
+
+/* Whether the call under way is a 32-bit one. The helper: 5.11 (3ca1032ab7ab). */
+static __always_inline bool is_compat(const struct pt_regs *regs)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf))
+		return arch_is_compat(bpf_get_current_task_btf());
+	return arch_is_compat_by_regs(regs);
+}
 
 /* The key (layout.h) of call number @nr made with @regs by the current task. */
 static __always_inline __u32 call_key(const struct pt_regs *regs, long id)
 {
 	__u32 nr = id, key = 0;
 
-	if (unlikely(!arch_surely_native(regs)) &&
-	    arch_is_compat((struct task_struct *)bpf_get_current_task()))
+	if (unlikely(is_compat(regs)))
 		key = KEY_COMPAT;
 	if (unlikely(nr >= KEY_NR_INVALID)) {
 		if (X32_BIT && !key && nr >> 30 == 1) {

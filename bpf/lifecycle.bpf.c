@@ -281,6 +281,7 @@ int snapshot(struct bpf_iter__task *ctx)
 		if (t->books.kernel_voluntary == t->books.seen_voluntary &&
 		    t->books.kernel_involuntary == t->books.seen_involuntary)
 			break;
+		asm volatile("" ::: "memory"); /* read again, not from registers */
 	}
 	read_counters(t, task);
 	return 0;

@@ -43,8 +43,6 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 		return 0;
 	now = bpf_ktime_get_ns();
 	if (off) {
-		if (off->phase == PHASE_OFF)
-			task_on_late(off, prev, now);
 		task_off(off, prev, now, preempt);
 		if (unlikely(task_state(prev) & TASK_DEAD))
 			task_ended(off, prev, now);

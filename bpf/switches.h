@@ -123,12 +123,18 @@ static __always_inline void add_on_time(struct task_record *t, struct task_struc
 		t->stolen_ns += skew - t->clock_skew_ns;
 }
 
-/* @task is on this CPU, phase PHASE_ON, and goes off. */
+/* @task goes off this CPU. */
 static __always_inline void task_off(struct task_record *t, struct task_struct *task, __u64 now,
 				     bool preempted)
 {
+	bool is_first = !t->has_base;
+
+	if (t->phase == PHASE_OFF)
+		task_on_late(t, task, now);
 	add_on_time(t, task, now);
-	count_switch(t, task);
+	/* The first event sets the base, in which the kernel has this switch already. */
+	if (!is_first)
+		count_switch(t, task);
 	t->phase = PHASE_OFF;
 	t->since_ns = now;
 	t->woken_ns = 0;

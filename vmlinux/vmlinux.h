@@ -30,6 +30,8 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_QUEUE = 22,
 };
+/* Its number is the kernel's own business: only its existence is asked for. */
+enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 enum { BPF_F_MMAPABLE = 1 << 10 };
 

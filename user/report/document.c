@@ -188,7 +188,7 @@ static void add_process(struct document *d, const struct process_order *order, c
 
 	document_add(d, BLOCK_HEADING, process_title(p));
 	document_add_calls(d, &p->calls, &p->stats, arch, o->top);
-	for (size_t i = 0; o->with_threads && i < p->nr_threads; i++) {
+	for (size_t i = 0; o->with_threads && has_thread_rows(p) && i < p->nr_threads; i++) {
 		const struct thread *t = order->threads[i];
 
 		document_add(d, BLOCK_SUBHEADING, thread_title(t));

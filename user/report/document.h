@@ -91,6 +91,12 @@ char *share_text(uint64_t part, uint64_t whole);
 /* @value, or 0 if it is unknown. */
 uint64_t known(uint64_t value);
 
+/* A single thread would only repeat its process. */
+static inline bool has_thread_rows(const struct process *p)
+{
+	return p->nr_threads > 1;
+}
+
 /* What used a CPU most comes first. */
 struct process_order {
 	const struct process *process;

@@ -160,10 +160,10 @@ void document_add_tasks(struct document *d, const struct report *r,
 	t = &document_add(d, BLOCK_TABLE, NULL)->table;
 	add_columns(t, r);
 	for (size_t i = 0; i < r->nr_processes; i++) {
-		const struct process_order *p = &order[i];
+		const struct process *p = order[i].process;
 
-		add_process_row(t, p->process, r);
-		for (size_t k = 0; with_threads && k < p->process->nr_threads; k++)
-			add_thread_row(t, p->threads[k], k + 1 == p->process->nr_threads, r);
+		add_process_row(t, p, r);
+		for (size_t k = 0; with_threads && has_thread_rows(p) && k < p->nr_threads; k++)
+			add_thread_row(t, order[i].threads[k], k + 1 == p->nr_threads, r);
 	}
 }

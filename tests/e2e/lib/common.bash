@@ -104,12 +104,6 @@ program_end() {
 	wait "$PROGRAM" || fail "the test program ended with $?"
 }
 
-# Waits until it has ended because a process of its own was killed.
-program_lost() {
-	ends "$PROGRAM"
-	[[ $status -eq 99 ]] || fail "the test program ended with $status"
-}
-
 # --- socktrace in the background -------------------------------------------------------------
 
 # trace_start ARG...: returns when it says that it is tracing. Standard output goes to $T/out,

@@ -202,6 +202,8 @@ static void account(struct worker *w)
 	n = after.minor - w->before.minor;
 	truth_bound(w->account, "faults.minor", n, n);
 	bound_ns(w->account, "cpu.exec_ns", after.exec_ns - w->before.exec_ns);
+	for (uint32_t i = 0; i < w->account->nr_calls; i++)
+		w->account->calls[i].thread_only = 1; /* the main thread reads /proc */
 	bound_ns(w->account, "cpu.runnable_ns", after.run_delay_ns - w->before.run_delay_ns);
 }
 
