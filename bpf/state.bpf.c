@@ -5,10 +5,12 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile bool detail_full = true;
 const volatile bool follow = false;
+const volatile __u32 wake_up_after = 1;
 const volatile __u8 row_kinds[KEYS] = {};
 
 __u32 tracing = 0;
 __u32 seeding = 0;
 const volatile __u32 listed_call = CALL_UNKNOWN;
+__u32 nr_ended = 0;
 __u32 tracer_pid_level = 0;
 __u64 lost[NR_LOST] = {};

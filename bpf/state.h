@@ -64,6 +64,15 @@ struct {
 } free_tasks __weak SEC(".maps"), free_rows __weak SEC(".maps"), free_blocks __weak SEC(".maps"),
 	free_processes __weak SEC(".maps");
 
+/*
+ * Wakes user space when records that ended fill a good part of the pool; carries nothing. (A ring
+ * buffer is the one map that can be polled for: Linux 5.8.)
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} wake_ups __weak SEC(".maps");
+
 /* From a task_struct's address to its record. An address is unique until the task's last switch. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -91,6 +100,7 @@ struct {
 /* Known at load time; the verifier removes what they switch off. */
 extern const volatile bool detail_full;
 extern const volatile bool follow;
+extern const volatile __u32 wake_up_after; /* threads that ended */
 extern const volatile __u8 row_kinds[KEYS]; /* enum row_kind by key */
 
 /*
@@ -103,6 +113,8 @@ extern __u32 tracing;
 extern __u32 seeding;
 /* task_record.call of a listed thread: CALL_UNKNOWN or CALL_BEFORE_EXEC. */
 extern const volatile __u32 listed_call;
+/* Threads that ended since user space last took them in; it resets this. */
+extern __u32 nr_ended;
 /* Depth of the tracer's PID namespace. */
 extern __u32 tracer_pid_level;
 extern __u64 lost[NR_LOST];

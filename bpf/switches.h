@@ -173,6 +173,9 @@ static __always_inline void task_ended(struct task_record *t, struct task_struct
 	t->ended_ns = now;
 	bpf_map_delete_elem(&task_of, &key);
 	t->state = RECORD_ENDED;
+	__sync_fetch_and_add(&nr_ended, 1);
+	if (nr_ended >= wake_up_after)
+		bpf_ringbuf_output(&wake_ups, &key, sizeof(key), BPF_RB_FORCE_WAKEUP);
 }
 
 /*

@@ -18,6 +18,8 @@ export E2E_BIN=${E2E_BIN:-$out/tests/e2e}
 must_run=(truth include_direction usage privileges count races times strace run output interrupted
 	report servers)
 
+suite_timeout=600 # s; a hang becomes a failure
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 passed=0
@@ -87,7 +89,7 @@ run_unit_tests() {
 run_bats_suites() {
 	local suite
 	for suite in "$@"; do
-		run_suite "$(basename "$suite" .bats)" bats --tap "$suite"
+		run_suite "$(basename "$suite" .bats)" timeout "$suite_timeout" bats --tap "$suite"
 	done
 }
 

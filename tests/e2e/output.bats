@@ -119,7 +119,7 @@ only_in_dir() {
 		kill -KILL "${READY[1]}"
 		ends "$TRACE"
 		trace_status=$status
-		kill_tree "$PROGRAM"
+		drop "$PROGRAM"
 		if [[ -e $T/dir/out.json ]]; then
 			[[ $trace_status -eq 0 ]] || fail "status $trace_status, but a report: $(cat "$T/err")"
 			sound "$T/dir/out.json"
@@ -144,7 +144,7 @@ only_in_dir() {
 		sound "$T/dir/out.json"
 		only_in_dir out.json
 		rm "$T/dir/out.json"
-		kill_tree "$PROGRAM"
+		drop "$PROGRAM"
 	done
 }
 

@@ -54,7 +54,7 @@ suite_setup() {
 		trace_end 0
 		sound "$T/report.json"
 	done
-	kill_tree "$PROGRAM"
+	drop "$PROGRAM"
 }
 
 @test "a process that takes the number of a target that has ended is not traced" {
@@ -159,7 +159,7 @@ suite_setup() {
 	sound "$T/report.json"
 	[[ $(value "$T/report.json" '[(p["ended"], p["exit_status"], p["term_signal"])
 		for p in r["processes"]]') == "[(True, 137, 'SIGKILL')]" ]]
-	kill_tree "$PROGRAM"
+	drop "$PROGRAM"
 }
 
 @test "targets that end one after the other: the trace ends with the last" {

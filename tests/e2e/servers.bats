@@ -74,8 +74,9 @@ nginx_start() {
 		if c["name"] == "sendfile")') -eq $((20000 * 4096)) ]]
 	[[ $(value "$T/report.json" 'sum(c["calls"] for p in r["processes"] for c in p["syscalls"]
 		if c["name"] == "writev")') -eq 20000 ]]
-	[[ $(value "$T/report.json" 'sum(c["calls"] - c["errors"] for p in r["processes"]
-		for c in p["syscalls"] if c["name"] in ("accept", "accept4"))') -eq 20000 ]]
+	# ab opens some connections more than it uses.
+	[[ $(value "$T/report.json" '20000 <= sum(c["calls"] - c["errors"] for p in r["processes"]
+		for c in p["syscalls"] if c["name"] in ("accept", "accept4")) <= 20020') == True ]]
 }
 
 @test "nginx under run -i with keep-alive load: the books balance in every interval" {
@@ -89,8 +90,9 @@ nginx_start() {
 	"$PYTHON" - "$T/report.json" <<-'EOF'
 		import json, sys
 		reports = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
-		assert len(reports) >= 3
-		assert all(a["ok"] is not False for r in reports for a in r["audits"])
+		assert len(reports) >= 3, len(reports)
+		broken = [a for r in reports for a in r["audits"] if a["ok"] is False]
+		assert not broken, broken
 	EOF
 }
 
@@ -126,14 +128,10 @@ redis_stop() {
 	trace_end 0
 	redis_stop
 	sound "$T/report.json"
-	"$PYTHON" - "$T/report.json" 50000 <<-'EOF'
-		import json, sys
-		report, n = json.load(open(sys.argv[1], encoding="utf-8")), int(sys.argv[2])
-		calls = {c["name"]: c for p in report["processes"] for c in p["syscalls"]}
-		# Beside the requests: greetings and ends of some 20 connections, and the server's timer.
-		for name in ("read", "write"):
-			assert n <= calls[name]["calls"] - calls[name]["errors"] < n + 500, calls[name]
-	EOF
+	# Beside the requests: greetings and ends of some 20 connections, and the server's timer.
+	[[ $(value "$T/report.json" '[50000 <= sum(c["calls"] - c["errors"] for p in r["processes"]
+		for c in p["syscalls"] if c["name"] == name) < 50500 for name in ("read", "write")]') == \
+		"[True, True]" ]]
 }
 
 @test "redis under GET load: calls of each request as strace -c -f counts them" {

@@ -61,8 +61,8 @@ refused() {
 }
 
 @test "attach without a PID" {
-	refused 2 PID attach
-	refused 2 PID attach -o "$T/out.json"
+	refused 2 "process id" attach
+	refused 2 "process id" attach -o "$T/out.json"
 }
 
 @test "a PID that is no PID" {
@@ -132,9 +132,14 @@ refused() {
 	local zombie
 	need_root
 	mkfifo "$T/pid"
-	bash -c 'true & echo $! >"$0"; exec sleep infinity' "$T/pid" 3>&- &
+	# Its parent waits until it has ended (WNOWAIT: without taking its status), then says so.
+	"$PYTHON" -c 'import os, signal, sys
+pid = os.fork() or os._exit(0)
+os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+with open(sys.argv[1], "w") as f:
+    f.write(str(pid))
+signal.pause()' "$T/pid" 3>&- &
 	zombie=$(<"$T/pid")
-	until [[ $(ps -o stat= -p "$zombie") == Z* ]]; do :; done
 	refused 3 "$zombie" attach -o "$T/out.json" "$zombie"
 }
 

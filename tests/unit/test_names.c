@@ -35,7 +35,8 @@ static void test_x32_numbers_work_with_and_without_their_bit(void **state)
 	assert_call("x32", 1, "write");
 	assert_call("x32", 0x40000001, "write");
 	assert_call("x32", 0x40000000 | 517, "recvfrom");
-	assert_call("x32", 0x40000000 | 452, "fchmodat2");
+	assert_call("x32", 0x40000000 | 462, "mseal");
+	assert_call("x32", 0x40000000 | 9999, "syscall_9999");
 }
 
 static void test_young_calls_are_known_on_every_abi(void **state)

@@ -105,7 +105,7 @@ static char *messages_of(void (*run)(void))
 static void test_a_file_appears_only_when_whole(void **state)
 {
 	struct outfile *f;
-	mode_t mask = umask(0027);
+	mode_t mask = umask(0007);
 
 	(void)state;
 	assert_int_equal(outfile_open(&f, path), 0);
@@ -116,7 +116,7 @@ static void test_a_file_appears_only_when_whole(void **state)
 	assert_int_equal(outfile_commit(f), 0);
 	assert_content(path, "half and whole\n");
 	assert_int_equal(count_names(dir), 1);
-	assert_int_equal(mode_of(path), S_IFREG | 0640);
+	assert_int_equal(mode_of(path), S_IFREG | 0660);
 	umask(mask);
 }
 
@@ -174,17 +174,40 @@ static void test_an_earlier_file_survives_an_abort(void **state)
 	assert_int_equal(count_names(dir), 1);
 }
 
+/* The mode of the only other name in the directory. */
+static mode_t mode_of_temporary(void)
+{
+	DIR *d = opendir(dir);
+	char name[400] = "";
+	struct dirent *e;
+
+	while ((e = readdir(d)))
+		if (!strncmp(e->d_name, ".socktrace-", 11))
+			snprintf(name, sizeof(name), "%s/%s", dir, e->d_name);
+	closedir(d);
+	return mode_of(name);
+}
+
 static void test_an_earlier_file_gives_its_mode(void **state)
 {
+	static const mode_t modes[] = {0600, 0666, 0440};
+	mode_t mask = umask(0077);
 	struct outfile *f;
 
 	(void)state;
-	write_file(path, "earlier", 0600);
-	assert_int_equal(outfile_open(&f, path), 0);
-	fputs("later", outfile_stream(f));
-	assert_int_equal(outfile_commit(f), 0);
-	assert_content(path, "later");
-	assert_int_equal(mode_of(path), S_IFREG | 0600);
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		write_file(path, "earlier", modes[i]);
+		umask(0);
+		assert_int_equal(outfile_open(&f, path), 0);
+		assert_int_equal(mode_of_temporary(),
+				 S_IFREG | 0600); /* private until it is whole */
+		fputs("later", outfile_stream(f));
+		assert_int_equal(outfile_commit(f), 0);
+		assert_content(path, "later");
+		assert_int_equal(mode_of(path), S_IFREG | modes[i]);
+		assert_int_equal(unlink(path), 0);
+	}
+	umask(mask);
 }
 
 /* --- what is refused ------------------------------------------------------------------------ */
@@ -457,6 +480,9 @@ static void write_as(const char *uid, const char *gid)
 
 static void write_under_sudo(void)
 {
+	static const char *const no_ids[] = {
+		"", "-1", " 1234", "+1234", "1234x", "4294967295", "-18446744073709550382",
+	};
 	struct stat st;
 
 	require_root("under sudo the file belongs to the invoking user");
@@ -464,9 +490,12 @@ static void write_under_sudo(void)
 	CHECK(lstat(path, &st) == 0);
 	CHECK(st.st_uid == 1234 && st.st_gid == 5678);
 	CHECK(unlink(path) == 0);
-	write_as("-1", "5678"); /* not an id: as if sudo had not been there */
-	CHECK(lstat(path, &st) == 0);
-	CHECK(st.st_uid == 0 && st.st_gid == getegid());
+	for (size_t i = 0; i < ARRAY_SIZE(no_ids); i++) { /* as if sudo had not been there */
+		write_as(no_ids[i], "5678");
+		CHECK(lstat(path, &st) == 0);
+		CHECK(st.st_uid == 0 && st.st_gid == getegid());
+		CHECK(unlink(path) == 0);
+	}
 }
 
 static void test_under_sudo_the_file_belongs_to_the_user(void **state)

@@ -3,6 +3,9 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <pty.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 #include <wchar.h>
 
 /*
@@ -239,20 +242,37 @@ static void test_the_locale_changes_nothing(void **state)
 	for_each_golden(check_locale);
 }
 
+/* Standard output becomes a terminal of 20 columns; returns what it was. */
+static int become_terminal(void)
+{
+	const struct winsize size = {.ws_row = 10, .ws_col = 20};
+	int saved = dup(STDOUT_FILENO), ours, theirs;
+
+	assert_int_equal(openpty(&ours, &theirs, NULL, NULL, &size), 0);
+	fflush(stdout);
+	dup2(theirs, STDOUT_FILENO);
+	close(theirs);
+	return saved;
+}
+
 static void check_surroundings(const struct report *r)
 {
 	struct report_options o = {0};
 	char *before = render(r, "text", o, NULL), *after;
+	int saved;
 
 	assert_int_equal(setenv("COLUMNS", "20", 1), 0);
 	assert_int_equal(setenv("TERM", "vt100", 1), 0);
+	saved = become_terminal();
 	after = render(r, "text", o, NULL);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
 	assert_string_equal(before, after);
 	free(before);
 	free(after);
 }
 
-static void test_the_environment_changes_nothing(void **state)
+static void test_environment_and_terminal_change_nothing(void **state)
 {
 	(void)state;
 	for_each_golden(check_surroundings);
@@ -370,6 +390,25 @@ static void test_text_says_in_words_what_is_seldom(void **state)
 	report_free(&r);
 }
 
+static void test_losses_are_told_with_what_they_mean(void **state)
+{
+	struct report r;
+	char *text;
+
+	(void)state;
+	load_golden("hostile", &r);
+	for (size_t i = 0; i < r.capture.nr_lost; i++)
+		r.capture.lost[i].count = i == 0 ? 3 : 0;
+	text = render(&r, "text", (struct report_options){0}, NULL);
+	assert_has(text, "\nlost:     tasks_full 3: threads not traced: ");
+	free(text);
+	strcpy(r.capture.lost[0].reason, "later"); /* shorter; of a version to come */
+	text = render(&r, "text", (struct report_options){0}, NULL);
+	assert_has(text, "\nlost:     later 3\n");
+	free(text);
+	report_free(&r);
+}
+
 static void test_calls_stand_in_order_of_cpu_time_then_calls_then_name(void **state)
 {
 	struct report r;
@@ -451,10 +490,11 @@ int main(void)
 		cmocka_unit_test(test_no_control_character_gets_through),
 		cmocka_unit_test(test_colour_changes_nothing_but_colour),
 		cmocka_unit_test(test_the_locale_changes_nothing),
-		cmocka_unit_test(test_the_environment_changes_nothing),
+		cmocka_unit_test(test_environment_and_terminal_change_nothing),
 		cmocka_unit_test(test_every_metric_is_in_json_and_csv),
 		cmocka_unit_test(test_csv_is_a_table_without_formulas),
 		cmocka_unit_test(test_text_says_in_words_what_is_seldom),
+		cmocka_unit_test(test_losses_are_told_with_what_they_mean),
 		cmocka_unit_test(test_calls_stand_in_order_of_cpu_time_then_calls_then_name),
 		cmocka_unit_test(test_what_is_unknown_everywhere_has_no_column),
 		cmocka_unit_test(test_a_full_device_is_an_error_in_every_format),

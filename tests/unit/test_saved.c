@@ -157,13 +157,13 @@ static void assert_refusal(const char *text, size_t len, const char *why)
 	free(said);
 }
 
-/* The golden report "server" on one line, with the first @from made @to. */
-static char *changed(const char *from, const char *to)
+/* A golden report on one line, with the first @from made @to. */
+static char *changed_in(const char *golden, const char *from, const char *to)
 {
 	struct report r;
 	char *line, *at, *text;
 
-	load_golden("server", &r);
+	load_golden(golden, &r);
 	line = render(&r, "json", (struct report_options){.compact = true}, NULL);
 	report_free(&r);
 	at = strstr(line, from);
@@ -172,6 +172,11 @@ static char *changed(const char *from, const char *to)
 	text = xasprintf("%.*s%s%s", (int)(at - line), line, to, at + strlen(from));
 	free(line);
 	return text;
+}
+
+static char *changed(const char *from, const char *to)
+{
+	return changed_in("server", from, to);
 }
 
 struct fault {
@@ -244,6 +249,44 @@ static void test_faults_are_told_with_their_place(void **state)
 
 	(void)state;
 	check_faults(faults, ARRAY_SIZE(faults));
+}
+
+/* In "count", process 100 started at 123456789 and process 200 at 99. */
+static void test_processes_that_do_not_ascend_are_refused(void **state)
+{
+	static const char *const pids[] = {"\"pid\":300", "\"pid\":200"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		char *text = changed_in("count", "\"pid\":100", pids[i]);
+
+		assert_refusal(
+			text, strlen(text),
+			"line 1: processes[1]: the processes do not ascend by pid and start");
+		free(text);
+	}
+}
+
+static void test_what_only_looks_like_json_is_refused(void **state)
+{
+	static const struct {
+		const char *from, *to;
+	} faults[] = {
+		{"\"programs\":[", "\"x\":[1,],\"programs\":["},
+		{"\"programs\":[", "\"x\":{\"a\":1,},\"programs\":["},
+		{"\"programs\":[", "\"x\":'a',\"programs\":["},
+		{"\"programs\":[", "/* x */\"programs\":["},
+		{"\"cpus\":8", "\"cpus\":08"},
+		{"\"btf\":true", "\"btf\":True"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+		char *text = changed(faults[i].from, faults[i].to);
+
+		free(refusal_of(text, strlen(text)));
+		free(text);
+	}
 }
 
 static void test_histograms_that_contradict_themselves_are_refused(void **state)
@@ -432,6 +475,8 @@ int main(void)
 		cmocka_unit_test(test_no_text_is_no_report),
 		cmocka_unit_test(test_other_schemas_are_refused),
 		cmocka_unit_test(test_faults_are_told_with_their_place),
+		cmocka_unit_test(test_processes_that_do_not_ascend_are_refused),
+		cmocka_unit_test(test_what_only_looks_like_json_is_refused),
 		cmocka_unit_test(test_histograms_that_contradict_themselves_are_refused),
 		cmocka_unit_test(test_numbers_are_exact_or_refused),
 		cmocka_unit_test(test_later_fields_are_ignored_and_missing_metrics_unknown),

@@ -183,12 +183,19 @@ static size_t note_processes(struct capture *c)
 	return live;
 }
 
+int capture_fd(const struct capture *c)
+{
+	return kernel_wake_up_fd(c->kernel);
+}
+
 size_t capture_poll(struct capture *c)
 {
 	const struct pool *tasks = kernel_tasks(c->kernel);
-	/* A process that has ended has no new threads: those seen after this are its last. */
-	size_t live = note_processes(c);
+	size_t live;
 
+	kernel_clear_wake_up(c->kernel);
+	/* A process that has ended has no new threads: those seen after this are its last. */
+	live = note_processes(c);
 	for (uint32_t i = 1; i < tasks->nr; i++) {
 		const struct task_record *record = pool_at(tasks, i);
 		uint32_t state = __atomic_load_n(&record->state, __ATOMIC_ACQUIRE);

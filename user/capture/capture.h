@@ -27,13 +27,15 @@ struct capture_options {
 
 struct capture;
 
-/* How often capture_poll() must be called, so that records that ended make room in time. */
+/* How often capture_poll() must be called at least, to know short-lived processes by name. */
 #define CAPTURE_POLL_MS 100
 
 /* Returns 0 and counts from then on, or -errno with a message printed (see kernel_open()). */
 int capture_start(struct capture **c, const struct capture_options *options);
 /* Takes in what ended since the last call. Returns how many traced processes still live. */
 size_t capture_poll(struct capture *c);
+/* Readable when capture_poll() must be called at once to make room for new threads. */
+int capture_fd(const struct capture *c);
 /* Ends the counting; reports after this are of the whole trace. 0 or -errno, message printed. */
 int capture_end(struct capture *c);
 /*

@@ -114,6 +114,8 @@ static error_t parse_output(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'o':
+		if (!arg[0])
+			argp_error(state, "--output takes the name of a file");
 		o->output = arg;
 		return 0;
 	case 'F':

@@ -81,12 +81,13 @@ static int render(const char *path, const char *text, size_t len, struct options
 	__cleanup(free) char *shown = escape_terminal(path), *why = NULL;
 	struct saved *saved = saved_open(text, len);
 	struct report r = {};
-	int more, err = 0;
+	int more, err = 0, nr = 0;
 
 	while (!err && (more = saved_next(saved, &r, &why)) > 0) {
 		*hold &= report_audits_hold(&r);
 		err = o->format->print(&r, &o->report, out);
 		report_free(&r);
+		nr++;
 	}
 	saved_close(saved);
 	if (err) {
@@ -95,6 +96,10 @@ static int render(const char *path, const char *text, size_t len, struct options
 	}
 	if (more < 0) {
 		msg_error("%s is not a report that socktrace can read: %s", shown, why);
+		return EXIT_FAILED;
+	}
+	if (!nr) {
+		msg_error("%s is empty: there is no report in it", shown);
 		return EXIT_FAILED;
 	}
 	return EXIT_COMPLETE;

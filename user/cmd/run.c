@@ -257,7 +257,7 @@ static int exit_code(const struct session *s, const struct child_plan *plan, int
 	int err = 0;
 
 	if (read(plan->failed[0], &err, sizeof(err)) == sizeof(err)) {
-		msg_error("run %s: %s", s->command[0], strerror(-err));
+		msg_error("run %s: %s", s->name, strerror(-err));
 		if (plan->credentials.change && err == -EPERM)
 			return EXIT_RUN_FAILED;
 		return err == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
@@ -272,7 +272,7 @@ static int trace_command(struct session *s, struct child_plan *plan)
 	int err = start_child(plan, s), code;
 
 	if (err) {
-		msg_error("start %s: %s", s->command[0], strerror(-err));
+		msg_error("start %s: %s", s->name, strerror(-err));
 		return EXIT_RUN_FAILED;
 	}
 	code = session_run(s);
@@ -287,11 +287,12 @@ static int run(int argc, char **argv)
 	char *file;
 	int code;
 
+	s.command = strings_clean(argv);
 	options_parse(&argp, ARGP_IN_ORDER, argc, argv, &s.options, &input);
 	file = find_command(input.command[0]);
 	if (!file)
 		return say_not_found(input.command[0]);
-	s.command = strings_clean(input.command);
+	s.name = escape_terminal(input.command[0]);
 	plan.file = file;
 	plan.argv = input.command;
 	code = s.options.user ? find_user(s.options.user, &plan.credentials) : 0;
@@ -303,6 +304,7 @@ static int run(int argc, char **argv)
 	free(s.targets);
 	free(plan.credentials.name);
 	strings_free(s.command);
+	free(s.name);
 	free(file);
 	return code;
 }

@@ -17,13 +17,14 @@
 #include "capture/capture.h"
 #include "cmd/cmd.h"
 #include "cmd/session.h"
+#include "model/names.h"
 
 static const int session_signals[] = {
 	SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
 };
 
 /* What one poll loop waits for; the targets' pidfds follow. */
-enum { FD_SIGNAL, FD_POLL, FD_INTERVAL, FD_DURATION, NR_FDS };
+enum { FD_SIGNAL, FD_POLL, FD_INTERVAL, FD_DURATION, FD_CAPTURE, NR_FDS };
 
 struct loop {
 	struct session *session;
@@ -99,6 +100,13 @@ static void name_failed_audits(const struct report *r)
 			msg_error("audit %s does not hold for %s: %s", a->name, a->subject,
 				  a->reason ? a->reason : "counts differ");
 	}
+	for (size_t i = 0; i < r->capture.nr_lost; i++) {
+		const struct lost_count *lost = &r->capture.lost[i];
+
+		if (lost->count)
+			msg_error("lost: %s: %ju (%s)", lost->reason, (uintmax_t)lost->count,
+				  lost_help(lost->reason) ?: "");
+	}
 }
 
 /* Prints a report of what was counted up to now. */
@@ -125,7 +133,8 @@ static void print_report(struct loop *l, bool is_last)
 	if (!err && fflush(output_of(l)))
 		err = -errno;
 	if (err) {
-		msg_error("write the report: %s; the report is lost", strerror(-err));
+		msg_error("write the report to %s: %s; the report is lost",
+			  o->output ? o->output : "standard output", strerror(-err));
 		l->exit_code = EXIT_FAILED;
 		l->is_over = true;
 	}
@@ -183,6 +192,7 @@ static int open_fds(struct loop *l)
 		l->fds[i] = (struct pollfd){.fd = -1, .events = POLLIN};
 	l->fds[FD_SIGNAL].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	l->fds[FD_POLL].fd = periodic_timer(poll_ns, poll_ns);
+	l->fds[FD_CAPTURE].fd = capture_fd(l->capture);
 	if (l->fds[FD_SIGNAL].fd < 0 || l->fds[FD_POLL].fd < 0)
 		return -errno;
 	if (o->interval_ns) {
@@ -203,7 +213,7 @@ static int open_fds(struct loop *l)
 
 static void close_fds(struct loop *l)
 {
-	for (size_t i = 0; i < NR_FDS && l->fds; i++) {
+	for (size_t i = 0; i < FD_CAPTURE && l->fds; i++) {
 		if (l->fds[i].fd >= 0)
 			close(l->fds[i].fd);
 	}
@@ -264,7 +274,7 @@ static int wait_for_end(struct loop *l)
 		on_targets(l);
 		if (has_fired(l, FD_DURATION))
 			l->is_over = true;
-		if (has_fired(l, FD_POLL) || !l->nr_targets_alive) {
+		if (has_fired(l, FD_POLL) || l->fds[FD_CAPTURE].revents || !l->nr_targets_alive) {
 			look_for_end(l, capture_poll(l->capture));
 			show_progress(l);
 		}
@@ -305,7 +315,7 @@ static int start(struct loop *l)
 static void say_tracing(const struct session *s)
 {
 	if (s->child)
-		msg_info("tracing %s (process %d)", s->command[0], s->child);
+		msg_info("tracing %s (process %d)", s->name, s->child);
 	else if (s->nr_targets == 1)
 		msg_info("tracing process %d; Ctrl-C ends it and reports", s->targets[0].pid);
 	else

@@ -11,7 +11,8 @@
 struct session {
 	struct options options;
 	const char *mode; /* as in the report */
-	char **command;
+	char **command; /* what was typed */
+	char *name;	/* run: of the command, escaped */
 	struct target *targets;
 	size_t nr_targets, cap_targets;
 	pid_t child;	 /* run: the command, a target too; 0: none. Signals are passed on to it */

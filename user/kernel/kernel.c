@@ -3,34 +3,20 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <linux/membarrier.h>
-#include <sched.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/msg.h"
-#include "kernel/kernel.h"
+#include "kernel/private.h"
 #include "socktrace/layout.h"
-#include "socktrace.skel.h"
 
 #define LOG_LEN (16 * 1024 * 1024) /* a full log of our largest program; only touched if written */
-
-struct kernel {
-	struct kernel_options options;
-	struct socktrace_bpf *skel;
-	struct probe_result *results;
-	unsigned int *choice; /* per probe: index of the hook to take next */
-	struct bpf_link **links; /* per probe; NULL where the program is only run by hand */
-	struct pool slots, tasks, processes, rows, blocks;
-	unsigned int nr_cpus;
-	char *log; /* the verifier's words about the program that was refused */
-};
 
 /* --- messages ------------------------------------------------------------------------------- */
 
@@ -64,7 +50,10 @@ const char *kernel_libbpf_version(void)
 
 bool kernel_has_btf(void)
 {
-	return access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+	__cleanup(close_fd) int fd = open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC);
+	uint16_t magic = 0;
+
+	return fd >= 0 && read(fd, &magic, sizeof(magic)) == sizeof(magic) && magic == BTF_MAGIC;
 }
 
 /* --- choosing hooks -------------------------------------------------------------------------- */
@@ -74,7 +63,7 @@ static bool wanted(const struct kernel *k, const struct probe *p)
 	return p->detail & (k->options.detail_full ? IN_FULL : IN_COUNT);
 }
 
-static const struct hook *chosen(const struct kernel *k, size_t probe)
+const struct hook *kernel_chosen_hook(const struct kernel *k, size_t probe)
 {
 	unsigned int i = k->choice[probe];
 
@@ -130,8 +119,8 @@ static void choose_programs(struct kernel *k)
 		bpf_program__set_log_buf(prog, k->log, LOG_LEN);
 	}
 	for (size_t i = 0; i < nr_probes; i++) {
-		if (chosen(k, i))
-			bpf_program__set_autoload(program_of(k, chosen(k, i)), true);
+		if (kernel_chosen_hook(k, i))
+			bpf_program__set_autoload(program_of(k, kernel_chosen_hook(k, i)), true);
 	}
 }
 
@@ -149,7 +138,7 @@ static int refused_probe(const struct kernel *k)
 		if (!bpf_program__autoload(prog) || bpf_program__fd(prog) >= 0)
 			continue;
 		for (size_t i = 0; i < nr_probes; i++) {
-			if (chosen(k, i) && program_of(k, chosen(k, i)) == prog)
+			if (kernel_chosen_hook(k, i) && program_of(k, kernel_chosen_hook(k, i)) == prog)
 				return i;
 		}
 	}
@@ -187,6 +176,7 @@ static int open_object(struct kernel *k)
 		return -errno;
 	k->skel->rodata->detail_full = k->options.detail_full;
 	k->skel->rodata->follow = k->options.follow;
+	k->skel->rodata->wake_up_after = k->options.max_threads / 8 + 1;
 	k->skel->rodata->listed_call = k->options.listed_call;
 	memcpy((void *)k->skel->rodata->row_kinds, k->options.row_kinds, KEYS);
 	err = set_sizes(k);
@@ -216,9 +206,9 @@ static int attach(struct kernel *k)
 	for (size_t i = 0; i < nr_probes; i++) {
 		struct bpf_program *prog;
 
-		if (!chosen(k, i))
+		if (!kernel_chosen_hook(k, i))
 			continue;
-		prog = program_of(k, chosen(k, i));
+		prog = program_of(k, kernel_chosen_hook(k, i));
 		if (is_run_by_hand(prog) && bpf_program__type(prog) != BPF_PROG_TYPE_TRACING)
 			continue;
 		k->links[i] = bpf_program__attach(prog);
@@ -342,12 +332,20 @@ static int settle_results(struct kernel *k)
 	int err = 0;
 
 	for (size_t i = 0; i < nr_probes; i++) {
-		k->results[i].hook = chosen(k, i);
+		k->results[i].hook = kernel_chosen_hook(k, i);
 		k->results[i].is_missing = wanted(k, &probes[i]) && !k->results[i].hook;
 		if (k->results[i].is_missing && probes[i].required)
 			err = -EOPNOTSUPP;
 	}
 	return err;
+}
+
+static int drop_wake_up(void *ctx, void *data, size_t size)
+{
+	(void)ctx;
+	(void)data;
+	(void)size;
+	return 0;
 }
 
 int kernel_open(struct kernel **kp, const struct kernel_options *options)
@@ -367,6 +365,11 @@ int kernel_open(struct kernel **kp, const struct kernel_options *options)
 	err = kernel_has_btf() ? load(k) : -EOPNOTSUPP;
 	err = err ?: settle_results(k);
 	err = err ?: set_up_pools(k);
+	if (!err) {
+		k->wake_ups = ring_buffer__new(bpf_map__fd(k->skel->maps.wake_ups), drop_wake_up,
+					       NULL, NULL);
+		err = k->wake_ups ? 0 : -errno;
+	}
 	return err;
 }
 
@@ -375,6 +378,7 @@ void kernel_close(struct kernel *k)
 	if (!k)
 		return;
 	detach(k);
+	ring_buffer__free(k->wake_ups);
 	unmap_pool(&k->slots);
 	unmap_pool(&k->tasks);
 	unmap_pool(&k->processes);
@@ -395,155 +399,4 @@ void kernel_close(struct kernel *k)
 const struct probe_result *kernel_probe_results(const struct kernel *k)
 {
 	return k->results;
-}
-
-/* --- running ---------------------------------------------------------------------------------- */
-
-int kernel_add_target(struct kernel *k, uint32_t pid)
-{
-	uint32_t one = 1;
-
-	return bpf_map__update_elem(k->skel->maps.targets, &pid, sizeof(pid), &one, sizeof(one),
-				    BPF_ANY);
-}
-
-static struct bpf_link *link_of(const struct kernel *k, const char *program)
-{
-	for (size_t i = 0; i < nr_probes; i++) {
-		if (chosen(k, i) && !strcmp(chosen(k, i)->program, program))
-			return k->links[i];
-	}
-	return NULL;
-}
-
-/* Runs an iterator over all tasks of our PID namespace. */
-static int iterate(const struct kernel *k, const char *program)
-{
-	__cleanup(close_fd) int fd = bpf_iter_create(bpf_link__fd(link_of(k, program)));
-	char nothing[64];
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	do {
-		n = read(fd, nothing, sizeof(nothing));
-	} while (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)));
-	return n < 0 ? -errno : 0;
-}
-
-static int place_threads(struct kernel *k)
-{
-	int fd = bpf_program__fd(k->skel->progs.place_current);
-
-	for (unsigned int cpu = 0; cpu < k->nr_cpus; cpu++) {
-		LIBBPF_OPTS(bpf_test_run_opts, opts, .flags = BPF_F_TEST_RUN_ON_CPU, .cpu = cpu);
-
-		/* ENXIO: that CPU is offline, nothing runs there. */
-		if (bpf_prog_test_run_opts(fd, &opts) && errno != ENXIO)
-			return -errno;
-	}
-	return 0;
-}
-
-int kernel_begin(struct kernel *k)
-{
-	int err;
-
-	k->skel->bss->seeding = 1;
-	__atomic_store_n(&k->skel->bss->tracing, 1, __ATOMIC_SEQ_CST);
-	err = iterate(k, "list_tasks") ?: iterate(k, "list_tasks") ?: place_threads(k);
-	__atomic_store_n(&k->skel->bss->seeding, 0, __ATOMIC_SEQ_CST);
-	return err;
-}
-
-int kernel_snapshot(struct kernel *k)
-{
-	return iterate(k, "snapshot");
-}
-
-/*
- * A program that saw the gate open may still be at work on another CPU: programs run without
- * being preempted, so once every CPU has passed a grace period none is.
- */
-static void wait_for_programs(const struct kernel *k)
-{
-	cpu_set_t was, one;
-
-	if (!syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-		return;
-	/* Refused with nohz_full CPUs (membarrier(2)): visit each CPU instead. */
-	if (sched_getaffinity(0, sizeof(was), &was))
-		return;
-	for (unsigned int cpu = 0; cpu < k->nr_cpus && cpu < CPU_SETSIZE; cpu++) {
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		sched_setaffinity(0, sizeof(one), &one);
-	}
-	sched_setaffinity(0, sizeof(was), &was);
-}
-
-void kernel_end(struct kernel *k)
-{
-	__atomic_store_n(&k->skel->bss->tracing, 0, __ATOMIC_SEQ_CST);
-	wait_for_programs(k);
-	/* No slot is filled any more; what is still on one stops to count here. */
-	for (uint32_t cpu = 0; cpu < k->slots.nr; cpu++) {
-		struct cpu_slot *slot = pool_at(&k->slots, cpu);
-
-		__atomic_store_n(&slot->task, 0, __ATOMIC_SEQ_CST);
-	}
-	wait_for_programs(k);
-}
-
-/* --- accounts --------------------------------------------------------------------------------- */
-
-uint64_t kernel_lost(const struct kernel *k, unsigned int reason)
-{
-	return k->skel->bss->lost[reason];
-}
-
-uint64_t kernel_map_bytes(const struct kernel *k)
-{
-	struct bpf_map *map;
-	uint64_t sum = 0;
-
-	bpf_object__for_each_map(map, k->skel->obj) {
-		sum += (uint64_t)bpf_map__max_entries(map) * bpf_map__value_size(map);
-		/* A preallocated hash element has its key and 48 bytes of its own (hashtab.c). */
-		if (bpf_map__type(map) == BPF_MAP_TYPE_HASH)
-			sum += (uint64_t)bpf_map__max_entries(map) * (bpf_map__key_size(map) + 48);
-	}
-	return sum;
-}
-
-uint64_t kernel_mapped_bytes(const struct kernel *k)
-{
-	return k->tasks.map_bytes + k->processes.map_bytes + k->rows.map_bytes +
-	       k->blocks.map_bytes;
-}
-
-bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *info)
-{
-	struct bpf_prog_info kernel_info = {};
-	uint32_t len = sizeof(kernel_info);
-	struct bpf_program *prog;
-	size_t nth = 0;
-
-	bpf_object__for_each_program(prog, k->skel->obj) {
-		if (bpf_program__fd(prog) < 0 || nth++ != i)
-			continue;
-		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &kernel_info, &len))
-			return false;
-		info->name = bpf_program__name(prog);
-		/* Kept only while kernel.bpf_stats_enabled is on. */
-		info->runs = kernel_info.run_cnt ? kernel_info.run_cnt : UINT64_MAX;
-		info->run_ns = kernel_info.run_cnt ? kernel_info.run_time_ns : UINT64_MAX;
-		/* Since 5.12 (9ed9e9ba2337): a shorter answer has no such field. */
-		info->recursion_misses =
-			len >= offsetof(struct bpf_prog_info, recursion_misses) + sizeof(uint64_t)
-				? kernel_info.recursion_misses
-				: UINT64_MAX;
-		return true;
-	}
-	return false;
 }

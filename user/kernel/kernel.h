@@ -91,6 +91,9 @@ int kernel_add_target(struct kernel *k, uint32_t pid);
  * 0 or -errno, message printed.
  */
 int kernel_begin(struct kernel *k);
+/* Readable when many records have ended; to be cleared before they are taken in. */
+int kernel_wake_up_fd(const struct kernel *k);
+void kernel_clear_wake_up(struct kernel *k);
 /* Brings live records up to date with the kernel's own counters. 0 or -errno, message printed. */
 int kernel_snapshot(struct kernel *k);
 /* Shuts the gate; on return no program is writing to a record. */

@@ -12,7 +12,7 @@
 #define MAX_ERRNO  4095
 #define MAX_SIGNAL 64
 
-/* Set in the numbers of x32 calls (__X32_SYSCALL_BIT); libseccomp keeps it, traces may not. */
+/* Set in the numbers of x32 calls (__X32_SYSCALL_BIT), with or without which they are taken. */
 #define X32_BIT 0x40000000u
 
 /* --- system calls ------------------------------------------------------------------------- */
@@ -44,7 +44,7 @@ const char *abi_find(const char *name)
 	return abi ? abi->name : NULL;
 }
 
-/* Calls younger than the libseccomp of Debian 12. All ABIs share the numbers from 424 on. */
+/* Young calls: Debian 12's libseccomp knows up to 456. All ABIs share the numbers from 424 on. */
 #define FIRST_YOUNG_CALL 451
 static const char *const young_calls[] = {
 	"cachestat",	     "fchmodat2",	  "map_shadow_stack", "futex_wake",
@@ -154,4 +154,23 @@ int signal_number(const char *name)
 		if (!strcmp(signal_name(number, known, sizeof(known)), name))
 			return number;
 	return -EINVAL;
+}
+
+/* --- reasons for loss ----------------------------------------------------------------------- */
+
+const char *lost_help(const char *name)
+{
+	static const struct {
+		const char *name, *help;
+	} rows[] = {
+#define LOST(id, name, help) {name, help},
+#include "socktrace/lost.def"
+#undef LOST
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (!strcmp(rows[i].name, name))
+			return rows[i].help;
+	}
+	return NULL;
 }

@@ -36,4 +36,7 @@ const char *signal_name(int number, char *buf, size_t len);
 /* The number (1 .. 64) for a name as signal_name() gives it, or -EINVAL. */
 int signal_number(const char *name);
 
+/* What a reason for loss (its name in reports) means and what to do about it; NULL if unknown. */
+const char *lost_help(const char *name);
+
 #endif

@@ -10,11 +10,11 @@
 
 /*
  * How the metrics of a call appear: as a column, or in words below the table where they are not
- * 0, which they seldom are. One that is not listed here is a column as soon as it is not 0.
+ * 0, which they seldom are. One that is not listed here is a column, the first to be left out.
  */
 struct call_display {
 	const char *name;
-	enum { COLUMN, COLUMN_IF_NOT_ZERO, WORDS, NOWHERE } how;
+	enum { COLUMN, WORDS, NOWHERE } how;
 	bool has_share; /* of the task's time on a CPU, in the next column */
 	unsigned int drop;
 	const char *words;
@@ -46,8 +46,7 @@ static const struct call_display displays[] = {
 
 static const struct call_display *display_of(const struct metric *m)
 {
-	static const struct call_display other = {NULL, COLUMN_IF_NOT_ZERO, false, DROP_OTHERS,
-						  NULL};
+	static const struct call_display other = {NULL, COLUMN, false, DROP_OTHERS, NULL};
 
 	for (size_t i = 0; i < sizeof(displays) / sizeof(displays[0]); i++)
 		if (!strcmp(displays[i].name, m->name))
@@ -105,18 +104,14 @@ static struct call_view view_of(const struct syscalls *calls, const struct task_
 
 /* --- the table ---------------------------------------------------------------------------- */
 
+/* A column in which nothing is known says nothing. */
 static bool is_shown(const struct metric *m, const struct call_view *v)
 {
-	const struct call_display *display = display_of(m);
-
-	if (display->how != COLUMN && display->how != COLUMN_IF_NOT_ZERO)
+	if (display_of(m)->how != COLUMN)
 		return false;
-	for (size_t i = 0; i < v->nr_shown; i++) {
-		uint64_t value = *metric_at(m, &v->calls[i]->stats);
-
-		if (value != METRIC_UNKNOWN && (value || display->how == COLUMN))
+	for (size_t i = 0; i < v->nr_shown; i++)
+		if (*metric_at(m, &v->calls[i]->stats) != METRIC_UNKNOWN)
 			return true;
-	}
 	return false;
 }
 

@@ -5,26 +5,8 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "model/names.h"
 #include "report/document.h"
-
-struct lost_help {
-	const char *name, *help;
-};
-
-static const struct lost_help lost_helps[] = {
-#define LOST(id, name, help) {name, help},
-#include "socktrace/lost.def"
-#undef LOST
-};
-
-/* A report saved by a later version may name a reason that is not known here. */
-static const char *lost_help(const char *reason)
-{
-	for (size_t i = 0; i < sizeof(lost_helps) / sizeof(lost_helps[0]); i++)
-		if (!strcmp(lost_helps[i].name, reason))
-			return lost_helps[i].help;
-	return NULL;
-}
 
 static void add_lost(struct document *d, const struct report *r)
 {

@@ -40,11 +40,17 @@ kill_tree() {
 	fi
 }
 
+# drop PID: the same for a child of this shell, which then says nothing about its end.
+drop() {
+	disown "$1"
+	kill_tree "$1"
+}
+
 # What a test has started and not waited for ends with it.
 teardown() {
 	local pid
 	for pid in $(jobs -rp) $(jobs -sp); do
-		kill_tree "$pid"
+		drop "$pid"
 	done
 	if declare -F suite_teardown >/dev/null; then
 		suite_teardown
@@ -178,15 +184,9 @@ attach_counts() {
 
 # --- what socktrace leaves behind ------------------------------------------------------------
 
-# bpf_objects PID: "prog ID" and "map ID" of what a process holds in the kernel.
+# bpf_objects PID: "prog ID", "map ID", "link ID" of what a process holds in the kernel.
 bpf_objects() {
-	local kind
-	for kind in prog map link; do
-		bpftool -j "$kind" show | "$PYTHON" -c 'import json, sys
-for o in json.load(sys.stdin):
-    if any(p["pid"] == int(sys.argv[1]) for p in o.get("pids", [])):
-        print(sys.argv[2], o["id"])' "$1" "$kind"
-	done
+	sed -nE 's/^(prog|map|link)_id:[[:space:]]+/\1 /p' "/proc/$1/fdinfo"/* | sort -u
 }
 
 # objects_gone FILE: every object listed in FILE is gone within a second, as is promised.

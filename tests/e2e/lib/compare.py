@@ -323,6 +323,10 @@ LINE = re.compile(r"^(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\().*?(?:= (\?|-?\w+)
                   r"<unfinished \.\.\.>)$")
 
 
+END = re.compile(r"^(\d+) +\+\+\+ (?:killed|exited|superseded)")
+ENDS = ("exit", "exit_group")
+
+
 def strace_name(name):
     if not name.startswith("syscall_0x"):
         return name
@@ -333,14 +337,21 @@ def strace_name(name):
 def parse_strace(lines):
     """{tid: {("", name): counts}} of the calls that ended."""
     tids = collections.defaultdict(lambda: collections.defaultdict(zero_call))
+    last = {}
     for line in lines:
+        end = END.match(line)
+        if end and int(end[1]) in last:
+            # What strace reads from a thread that is being killed is not what the call returned.
+            last[int(end[1])]["no_return"] += 1
         match = LINE.match(line.rstrip("\n"))
         if not match or line.rstrip("\n").endswith("<unfinished ...>"):
             continue
         tid, name, ret, error = int(match[1]), match[2] or match[3], match[4], match[5]
-        call = tids[tid][("", strace_name(name))]
+        call = last[tid] = tids[tid][("", strace_name(name))]
         if ret == "?" and error is None:
             call["no_return"] += 1
+            if name in ENDS:
+                del last[tid]
             continue
         call["calls"] += 1
         if error in RESTART_CODES:
@@ -356,7 +367,7 @@ def visible(want, have, name):
     if want["denied"]:  # strace sees a call before seccomp does
         return False
     # It does not see how a call ends in which its thread is killed.
-    return name in ("exit", "exit_group") or not have["no_return"]
+    return name in ENDS or not have["no_return"]
 
 
 def counts(call):

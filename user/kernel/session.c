@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* A trace under way: targets, begin, snapshot, end, and what it cost. */
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "kernel/private.h"
+#include "socktrace/layout.h"
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+int kernel_add_target(struct kernel *k, uint32_t pid)
+{
+	uint32_t one = 1;
+
+	return bpf_map__update_elem(k->skel->maps.targets, &pid, sizeof(pid), &one, sizeof(one),
+				    BPF_ANY);
+}
+
+static struct bpf_link *link_of(const struct kernel *k, const char *program)
+{
+	for (size_t i = 0; i < nr_probes; i++) {
+		if (kernel_chosen_hook(k, i) && !strcmp(kernel_chosen_hook(k, i)->program, program))
+			return k->links[i];
+	}
+	return NULL;
+}
+
+/* Runs an iterator over all tasks of our PID namespace. */
+static int iterate(const struct kernel *k, const char *program)
+{
+	__cleanup(close_fd) int fd = bpf_iter_create(bpf_link__fd(link_of(k, program)));
+	char nothing[64];
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		n = read(fd, nothing, sizeof(nothing));
+	} while (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)));
+	return n < 0 ? -errno : 0;
+}
+
+static int place_threads(struct kernel *k)
+{
+	int fd = bpf_program__fd(k->skel->progs.place_current);
+
+	for (unsigned int cpu = 0; cpu < k->nr_cpus; cpu++) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .flags = BPF_F_TEST_RUN_ON_CPU, .cpu = cpu);
+
+		/* ENXIO: that CPU is offline, nothing runs there. */
+		if (bpf_prog_test_run_opts(fd, &opts) && errno != ENXIO)
+			return -errno;
+	}
+	return 0;
+}
+
+int kernel_wake_up_fd(const struct kernel *k)
+{
+	return ring_buffer__epoll_fd(k->wake_ups);
+}
+
+void kernel_clear_wake_up(struct kernel *k)
+{
+	__atomic_store_n(&k->skel->bss->nr_ended, 0, __ATOMIC_SEQ_CST);
+	ring_buffer__consume(k->wake_ups);
+}
+
+int kernel_begin(struct kernel *k)
+{
+	int err;
+
+	k->skel->bss->seeding = 1;
+	__atomic_store_n(&k->skel->bss->tracing, 1, __ATOMIC_SEQ_CST);
+	err = iterate(k, "list_tasks") ?: iterate(k, "list_tasks") ?: place_threads(k);
+	__atomic_store_n(&k->skel->bss->seeding, 0, __ATOMIC_SEQ_CST);
+	return err;
+}
+
+int kernel_snapshot(struct kernel *k)
+{
+	return iterate(k, "snapshot");
+}
+
+/*
+ * A program that saw the gate open may still be at work on another CPU: programs run without
+ * being preempted, so once every CPU has passed a grace period none is.
+ */
+static void wait_for_programs(const struct kernel *k)
+{
+	cpu_set_t was, one;
+
+	if (!syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		return;
+	/* Refused with nohz_full CPUs (membarrier(2)): visit each CPU instead. */
+	if (sched_getaffinity(0, sizeof(was), &was))
+		return;
+	for (unsigned int cpu = 0; cpu < k->nr_cpus && cpu < CPU_SETSIZE; cpu++) {
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		sched_setaffinity(0, sizeof(one), &one);
+	}
+	sched_setaffinity(0, sizeof(was), &was);
+}
+
+void kernel_end(struct kernel *k)
+{
+	__atomic_store_n(&k->skel->bss->tracing, 0, __ATOMIC_SEQ_CST);
+	wait_for_programs(k);
+	/* No slot is filled any more; what is still on one stops to count here. */
+	for (uint32_t cpu = 0; cpu < k->slots.nr; cpu++) {
+		struct cpu_slot *slot = pool_at(&k->slots, cpu);
+
+		__atomic_store_n(&slot->task, 0, __ATOMIC_SEQ_CST);
+	}
+	wait_for_programs(k);
+}
+
+/* --- accounts --------------------------------------------------------------------------------- */
+
+uint64_t kernel_lost(const struct kernel *k, unsigned int reason)
+{
+	return k->skel->bss->lost[reason];
+}
+
+uint64_t kernel_map_bytes(const struct kernel *k)
+{
+	struct bpf_map *map;
+	uint64_t sum = 0;
+
+	bpf_object__for_each_map(map, k->skel->obj) {
+		sum += (uint64_t)bpf_map__max_entries(map) * bpf_map__value_size(map);
+		/* A preallocated hash element has its key and 48 bytes of its own (hashtab.c). */
+		if (bpf_map__type(map) == BPF_MAP_TYPE_HASH)
+			sum += (uint64_t)bpf_map__max_entries(map) * (bpf_map__key_size(map) + 48);
+	}
+	return sum;
+}
+
+uint64_t kernel_mapped_bytes(const struct kernel *k)
+{
+	return k->tasks.map_bytes + k->processes.map_bytes + k->rows.map_bytes +
+	       k->blocks.map_bytes;
+}
+
+bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *info)
+{
+	struct bpf_prog_info kernel_info = {};
+	uint32_t len = sizeof(kernel_info);
+	struct bpf_program *prog;
+	size_t nth = 0;
+
+	bpf_object__for_each_program(prog, k->skel->obj) {
+		if (bpf_program__fd(prog) < 0 || nth++ != i)
+			continue;
+		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &kernel_info, &len))
+			return false;
+		info->name = bpf_program__name(prog);
+		/* Kept only while kernel.bpf_stats_enabled is on. */
+		info->runs = kernel_info.run_cnt ? kernel_info.run_cnt : UINT64_MAX;
+		info->run_ns = kernel_info.run_cnt ? kernel_info.run_time_ns : UINT64_MAX;
+		/* Since 5.12 (9ed9e9ba2337): a shorter answer has no such field. */
+		info->recursion_misses =
+			len >= offsetof(struct bpf_prog_info, recursion_misses) + sizeof(uint64_t)
+				? kernel_info.recursion_misses
+				: UINT64_MAX;
+		return true;
+	}
+	return false;
+}

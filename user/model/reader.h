@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef SOCKTRACE_MODEL_READER_H
+#define SOCKTRACE_MODEL_READER_H
+
+#include <json-c/json.h>
+#include <stdint.h>
+
+#include "model/fields.h"
+
+/*
+ * Reads JSON values into the model, for saved.c alone. Nothing is taken on trust: what does not
+ * have the type and range it should have is an error that names its place. All return 0 or
+ * -EINVAL; what was read up to an error belongs to the model and is freed with it.
+ */
+
+/*
+ * Where the reader is: a value, by its key or (key NULL) its index in what is @up. Lives on the
+ * stack of the functions that descend; place_fail() makes "processes[2].threads[0].tid" of it.
+ */
+struct place {
+	const struct place *up; /* NULL: the report itself */
+	const char *key;
+	size_t index;
+	char **why; /* in the report itself: where place_fail() leaves its message */
+};
+
+/* Says what is wrong with the value at @at. Returns -EINVAL. */
+__attribute__((format(printf, 2, 3))) int place_fail(const struct place *at, const char *fmt, ...);
+
+/* A whole number, 0 .. @max. 2^64 - 1 is refused: METRIC_UNKNOWN, and what json-c saturates at. */
+int read_number(const struct place *at, struct json_object *value, uint64_t max, uint64_t *number);
+
+/* Reads the member @name of the object @from, which is at @up, as a field of @kind. */
+int read_value(const struct place *up, struct json_object *from, const char *name,
+	       enum field_kind kind, void *target);
+/* Reads all of @fields of the object @from, which is at @at. */
+int read_fields(const struct place *at, struct json_object *from, const struct field *fields,
+		void *into);
+/* Finds the member of the object @from that is at @at: an object or array, as @type says. */
+int read_member(const struct place *at, struct json_object *from, enum json_type type,
+		struct json_object **value);
+/* Reads the object @name of @from, all of whose fields are plain. */
+int read_object(const struct place *up, struct json_object *from, const char *name,
+		const struct field *fields, void *into);
+
+typedef int read_item_fn(const struct place *at, struct json_object *item, void *owner);
+/* Calls @read_item for every object of the array @name of @from. */
+int read_list(const struct place *up, struct json_object *from, const char *name,
+	      read_item_fn *read_item, void *owner);
+
+typedef int read_count_fn(const struct place *at, const char *key, uint64_t count, void *owner);
+/* Calls @read_count for every pair of the object @name of @from, which maps names to counts. */
+int read_counts(const struct place *up, struct json_object *from, const char *name,
+		read_count_fn *read_count, void *owner);
+
+#endif
