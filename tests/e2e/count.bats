@@ -290,3 +290,39 @@ count_only() {
 	run_counts -- shortlived -t 5000 -p 0
 	[[ $(value "$T/report.json" 'sum(t["folded"] for t in r["processes"][0]["threads"])') -eq 5001 ]]
 }
+
+# --- the comparison itself -------------------------------------------------------------------
+
+# altered STATEMENT: the report, changed by this statement, must not pass.
+altered() {
+	"$PYTHON" -c 'import json, sys
+r = json.load(open(sys.argv[1]))
+p = r["processes"][1]
+t = p["threads"][1]
+c = next(c for c in t["syscalls"] if c["name"] == "getppid")
+exec(sys.argv[3])
+json.dump(r, open(sys.argv[2], "w"))' "$T/report.json" "$T/altered.json" "$1"
+	run ! same_as_truth "$T/altered.json" --run
+}
+
+@test "a wrong report does not pass" {
+	run_counts -- grid -p 2 -t 2 -n 4
+	altered 'c["calls"] += 1'
+	altered 'c["errnos"]["EPERM"] = c["errors"] = 1'
+	altered 'c["restarts"] = 1'
+	altered 'c["histogram"][0][1] += 1'
+	altered 'c["blocked_ns"] += 1'
+	altered 't["syscalls"].remove(c)'
+	altered 't["tid"] += 100000'
+	altered 'p["threads"].remove(t)'
+	altered 'p["syscalls"][0]["bytes"] = p["syscalls"][0]["calls"] = 77'
+	altered 'p["switches"]["voluntary"] += 1'
+	altered 'p["exit_status"] = 1; r["processes"][0]["exit_status"] = 1'
+	altered 'r["processes"].remove(p)'
+	altered 'r["processes"].append(dict(p, pid=p["pid"] + 100000))'
+	altered 'r["audits"][0]["ok"] = None'
+	altered 'r["audits"].pop()'
+	altered 'r["capture"]["lost"]["tasks_full"] = 1'
+	altered 'r["capture"]["complete"] = False'
+	altered 'r["schema"] = "socktrace/2"'
+}

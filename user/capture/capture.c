@@ -361,10 +361,36 @@ static uint64_t tick_ns(void)
 	return t.tv_sec * 1000000000ULL + t.tv_nsec;
 }
 
+/* Whether for every live thread both counts of switches were read at one instant. */
+static bool books_agree(const struct capture *c)
+{
+	const struct pool *tasks = kernel_tasks(c->kernel);
+
+	for (uint32_t i = 1; i < tasks->nr; i++) {
+		const struct task_record *t = pool_at(tasks, i);
+		const struct books *b = &t->books;
+
+		if (t->state == RECORD_LIVE && (b->seen_voluntary != b->kernel_voluntary ||
+						b->seen_involuntary != b->kernel_involuntary))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A thread on another CPU may be in the middle of a switch, which the kernel has counted and the
+ * program not yet; a virtual CPU can be stopped there for milliseconds. So the counts are read
+ * again while they differ, up to 50 ms. A switch that was really missed differs for good.
+ */
 static int refresh(struct capture *c)
 {
+	const struct timespec pause = {.tv_nsec = 500000};
 	int err = kernel_snapshot(c->kernel);
 
+	for (int i = 0; !err && i < 100 && !books_agree(c); i++) {
+		nanosleep(&pause, NULL);
+		err = kernel_snapshot(c->kernel);
+	}
 	if (err)
 		msg_error("read the kernel's counters of the traced threads: %s; the report would "
 			  "be incomplete, run again",

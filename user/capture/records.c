@@ -148,20 +148,17 @@ static void read_row(const struct kernel *k, const struct call_row *row, bool de
 	read_errnos(k, row, c);
 }
 
-static uint64_t read_rows(const struct kernel *k, const struct task_record *t, bool detail_full,
-			  struct thread *out)
+static void read_rows(const struct kernel *k, const struct task_record *t, bool detail_full,
+		      struct thread *out)
 {
 	const struct call_row *row;
-	uint64_t calls = 0;
 
 	for (int h = 0; h < ROW_HEADS; h++) {
 		for (uint32_t i = t->rows[h]; i; i = row->next) {
 			row = pool_at(kernel_rows(k), i);
 			read_row(k, row, detail_full, out);
-			calls += row->calls;
 		}
 	}
-	return calls;
 }
 
 /* --- time ------------------------------------------------------------------------------------ */
@@ -241,17 +238,43 @@ static void fill_times(const struct task_record *t, uint64_t now, bool detail_fu
 
 /* --- the whole thread ------------------------------------------------------------------------ */
 
+/* How many calls a thread entered and left, and which it is in, at one instant. */
+struct standing {
+	uint64_t entries, exits;
+	uint32_t call;
+};
+
 /*
- * Entries and returns stand side by side and are read at one instant; the rows are not, and a
- * running thread may have made more calls by then. Those calls are put on both sides.
+ * The programs change the three within nanoseconds of each other. What does not agree for longer
+ * than this loop takes is not for the reader to mend: the audit shows it.
  */
-static void fill_books(const struct task_record *t, uint64_t calls, bool detail_full,
-		       struct thread *out)
+static struct standing read_standing(const struct task_record *t)
 {
 	const volatile struct task_record *v = t;
-	uint64_t entries, exits;
+	struct standing s;
 
+	for (int i = 0; i < 10000; i++) {
+		s = (struct standing){v->entries, v->exits, v->call};
+		if (s.entries - s.exits == (s.call < CALL_NONE) && s.entries == v->entries &&
+		    s.exits == v->exits)
+			break;
+	}
+	return s;
+}
+
+/*
+ * The rows are read apart from the standing, and a running thread may have made more calls by
+ * then. Those are put on both sides.
+ */
+static void fill_books(const struct task_record *t, const struct standing *s, bool detail_full,
+		       struct thread *out)
+{
+	uint64_t calls = 0;
+
+	for (size_t i = 0; i < out->calls.nr; i++)
+		calls += out->calls.items[i].stats.calls;
 	out->books = (struct task_books){
+		.entries = detail_full ? s->entries - s->exits + calls : METRIC_UNKNOWN,
 		.kernel_voluntary = t->books.kernel_voluntary,
 		.kernel_involuntary = t->books.kernel_involuntary,
 		.seen_voluntary = t->books.seen_voluntary,
@@ -259,11 +282,6 @@ static void fill_books(const struct task_record *t, uint64_t calls, bool detail_
 		.kernel_exec_ns = t->books.kernel_exec_ns,
 		.seen_exec_ns = t->books.seen_exec_ns,
 	};
-	do {
-		entries = v->entries;
-		exits = v->exits;
-	} while (entries != v->entries || exits != v->exits);
-	out->books.entries = detail_full ? entries - exits + calls : METRIC_UNKNOWN;
 }
 
 /* The call that a live thread has been in ever since the trace began, unseen by the programs. */
@@ -290,16 +308,15 @@ static void add_endless_call(const struct task_record *t, struct thread *out)
 void record_to_thread(const struct kernel *k, const struct task_record *t, uint64_t now_ns,
 		      bool detail_full, struct thread *out)
 {
-	uint32_t call = t->call;
-	uint64_t calls;
+	struct standing s = read_standing(t);
 
 	out->tid = t->tid;
 	out->comm = utf8_clean(t->comm, strnlen(t->comm, sizeof(t->comm)));
 	out->ended = t->state == RECORD_ENDED;
 	out->nr_folded = 1;
-	calls = read_rows(k, t, detail_full, out);
+	read_rows(k, t, detail_full, out);
 	fill_times(t, out->ended ? t->ended_ns : now_ns, detail_full, out);
-	fill_books(t, calls, detail_full, out);
+	fill_books(t, &s, detail_full, out);
 	out->stats.voluntary = t->voluntary;
 	out->stats.involuntary = t->involuntary;
 	out->stats.migrations = t->migrations;
@@ -307,14 +324,14 @@ void record_to_thread(const struct kernel *k, const struct task_record *t, uint6
 	out->stats.major = t->major;
 	if (!detail_full)
 		return;
-	if (call < CALL_NONE) {
-		struct syscall *c = get_call(out, call);
+	if (s.call < CALL_NONE) {
+		struct syscall *c = get_call(out, s.call);
 
 		if (out->ended)
 			c->stats.no_return++;
 		else
 			c->stats.in_flight++;
-	} else if (call == CALL_UNKNOWN && !out->ended) {
+	} else if (s.call == CALL_UNKNOWN && !out->ended) {
 		add_endless_call(t, out);
 	}
 }

@@ -129,7 +129,10 @@ static void print_report(struct loop *l, bool is_last)
 			l->exit_code = EXIT_UNTRUSTED;
 		}
 	}
+	errno = 0;
 	err = o->format->print(&r, &o->report, output_of(l));
+	if (err && errno)
+		err = -errno; /* the stream only knows that it failed */
 	if (!err && fflush(output_of(l)))
 		err = -errno;
 	if (err) {
@@ -322,10 +325,25 @@ static void say_tracing(const struct session *s)
 		msg_info("tracing %zu processes; Ctrl-C ends it and reports", s->nr_targets);
 }
 
-static void wait_for_child(struct session *s, int flags)
+/* The trace is over; the command may go on, and signals are still passed to it. */
+static void wait_for_child(struct loop *l)
 {
-	if (s->child && !s->has_child_ended)
-		s->has_child_ended = waitpid(s->child, &s->child_status, flags) == s->child;
+	struct session *s = l->session;
+	struct pollfd fds[2] = {{.fd = -1, .events = POLLIN}, {.events = POLLIN}};
+
+	if (!s->child)
+		return;
+	/* A child that was never let go finds its pipe closed, and ends. */
+	close(s->go_fd);
+	fds[0].fd = l->fds ? l->fds[FD_SIGNAL].fd : -1;
+	fds[1].fd = s->targets[0].pidfd;
+	while (fds[0].fd >= 0 && !fds[1].revents) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			break;
+		if (fds[0].revents)
+			on_signal(l);
+	}
+	s->has_child_ended = waitpid(s->child, &s->child_status, 0) == s->child;
 }
 
 static int let_go(struct session *s)
@@ -370,7 +388,7 @@ int session_run(struct session *s)
 		trace(&l);
 	finish_file(&l);
 	capture_close(l.capture);
+	wait_for_child(&l);
 	close_fds(&l);
-	wait_for_child(s, 0);
 	return l.exit_code;
 }
