@@ -81,12 +81,13 @@ static __always_inline struct task_record *task_add(struct task_struct *task, __
 	struct task_record *t;
 	__u32 index, *found;
 	__u64 start_ns = BPF_CORE_READ(task, start_time);
+	__u32 tgid = BPF_CORE_READ(task, tgid);
 	long err;
 
 	found = bpf_map_lookup_elem(&task_of, &key);
 	if (found) {
 		t = task_at(*found);
-		if (t && t->start_ns == start_ns)
+		if (t && (t->start_ns == start_ns || (seeding && t->tgid == tgid)))
 			return NULL;
 	}
 	if (bpf_map_pop_elem(&free_tasks, &index)) {
@@ -100,6 +101,7 @@ static __always_inline struct task_record *task_add(struct task_struct *task, __
 	t->phase = PHASE_OFF;
 	t->since_ns = t->first_ns = bpf_ktime_get_ns();
 	t->start_ns = start_ns;
+	t->tgid = tgid;
 	t->task = key;
 	t->process = process;
 	t->tid = tid;
@@ -274,7 +276,7 @@ int snapshot(struct bpf_iter__task *ctx)
 		return 0;
 	found = bpf_map_lookup_elem(&task_of, &key);
 	t = found ? task_at(*found) : NULL;
-	if (!t || t->start_ns != task->start_time)
+	if (!t || t->tgid != (__u32)task->tgid)
 		return 0;
 	for (int i = 0; i < 100; i++) {
 		read_books(t, task);

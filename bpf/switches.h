@@ -194,8 +194,11 @@ static __always_inline struct task_record *record_of(struct task_struct *task, _
 	__u32 *found = bpf_map_lookup_elem(&task_of, &key);
 	struct task_record *t = found ? task_at(*found) : NULL;
 
-	/* The address may have been another task's, whose end was not seen. */
-	if (!t || t->start_ns != BPF_CORE_READ(task, start_time))
+	/*
+	 * The address may have been another task's, whose end was not seen. (Not start_time: a
+	 * thread that makes execve takes over its leader's, fs/exec.c, de_thread().)
+	 */
+	if (!t || t->tgid != (__u32)BPF_CORE_READ(task, tgid))
 		return NULL;
 	*index = *found;
 	return t;

@@ -128,13 +128,14 @@ struct task_record {
 	__u64 extra_kernel_ns; /* on a CPU in calls whose beginning or end was not seen */
 
 	/* who */
-	__u64 start_ns; /* task_struct.start_time */
+	__u64 start_ns; /* task_struct.start_time when its trace began */
 	__u64 first_ns; /* CLOCK_MONOTONIC when its trace began */
 	__u64 ended_ns;
 	__u64 task; /* its task_struct: the key in task_of */
 	__u32 state; /* enum record_state */
 	__u32 process;
-	__u32 tid; /* in the tracer's PID namespace */
+	__u32 tgid; /* in the initial PID namespace */
+	__u32 tid;  /* in the tracer's */
 	__u16 is_leader;
 	__u16 has_execed;
 	char comm[COMM_LEN];

@@ -31,7 +31,7 @@ as_nobody() {
 }
 
 @test "run without privileges does not start the command" {
-	run --separate-stderr as_nobody "$PUBLIC/socktrace" run -- touch "$PUBLIC/out/started"
+	run --separate-stderr as_nobody timeout 20 "$PUBLIC/socktrace" run -- touch "$PUBLIC/out/started"
 	[[ $status -eq 3 || $status -eq 125 ]]
 	[[ $stderr == *CAP_BPF* && $stderr == *CAP_PERFMON* ]]
 	[[ ! -e $PUBLIC/out/started ]]

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# shellcheck disable=SC2016
 #
 # check_docs.sh: fails when the docs lag behind the registries they describe. Prints TAP.
 #
@@ -140,7 +141,7 @@ sed -nE 's/^\t\t\.name = "(\w+)",$/\1/p' "$root/user/kernel/probes.c" >"$work/na
 named "$work/names" "$root/docs/KERNELS.md"
 result "docs/KERNELS.md names every probe" "$work/wrong"
 
-make -s -C "$root" --no-print-directory -f - print <<'EOF' | tr ' ' '\n' >"$work/names"
+env -u MAKEFLAGS -u MAKELEVEL make -s -C "$root" --no-print-directory -f - print <<'EOF' | tr ' ' '\n' >"$work/names"
 include Makefile
 print:
 	@echo $(BUILD_PACKAGES) $(TEST_PACKAGES)

@@ -109,6 +109,25 @@ static void name_failed_audits(const struct report *r)
 	}
 }
 
+/* Through memory: a stream that fails early no longer knows why when the format ends. */
+static int write_report(const struct options *o, const struct report *r, FILE *out)
+{
+	__cleanup(free) char *text = NULL;
+	size_t len = 0;
+	FILE *memory = open_memstream(&text, &len);
+	int err;
+
+	if (!memory)
+		return -errno;
+	err = o->format->print(r, &o->report, memory);
+	if (fclose(memory) && !err)
+		err = -errno;
+	errno = 0;
+	if (!err && (fwrite(text, 1, len, out) != len || fflush(out)))
+		err = errno ? -errno : -EIO;
+	return err;
+}
+
 /* Prints a report of what was counted up to now. */
 static void print_report(struct loop *l, bool is_last)
 {
@@ -129,12 +148,7 @@ static void print_report(struct loop *l, bool is_last)
 			l->exit_code = EXIT_UNTRUSTED;
 		}
 	}
-	errno = 0;
-	err = o->format->print(&r, &o->report, output_of(l));
-	if (err && errno)
-		err = -errno; /* the stream only knows that it failed */
-	if (!err && fflush(output_of(l)))
-		err = -errno;
+	err = write_report(o, &r, output_of(l));
 	if (err) {
 		msg_error("write the report to %s: %s; the report is lost",
 			  o->output ? o->output : "standard output", strerror(-err));
