@@ -53,6 +53,21 @@ CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-f
 LDFLAGS    += -fsanitize=address,undefined
 endif
 
+.DEFAULT_GOAL := all
+
+.PHONY: help
+help:
+	@echo 'make                      build $(OUT)/socktrace'
+	@echo 'make deps                 install the Debian packages that are missing'
+	@echo 'make demo                 attach to a real redis-server under load (root)'
+	@echo 'make check                all tests (root)'
+	@echo 'make check-unit           unit tests alone'
+	@echo 'make install DESTDIR= PREFIX=/usr/local'
+	@echo 'make bench-syscall        what tracing costs one call, against empty programs (root)'
+	@echo 'make bench-redis          what it costs a redis-server (root)'
+	@echo 'make clean'
+	@echo 'SANITIZE=1 builds with ASan and UBSan, V=1 shows commands, CC=clang works too'
+
 .PHONY: all
 all: $(OUT)/socktrace
 
@@ -159,7 +174,7 @@ $(OUT)/bench/floor.skel.h: $(OUT)/tests/bench/floor.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name floor_bpf > $@.tmp
 	$(Q)mv $@.tmp $@
 
-$(OUT)/bench/bench-syscall: tests/bench/syscall.c $(OUT)/bench/floor.skel.h
+$(OUT)/bench/bench-%: tests/bench/%.c $(OUT)/bench/floor.skel.h
 	$(call msg,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -I$(OUT)/bench $(CFLAGS_ALL) $< -lbpf -lelf -lz -o $@
 
@@ -167,6 +182,10 @@ ROUNDS ?= 9
 .PHONY: bench-syscall
 bench-syscall: all $(OUT)/bench/bench-syscall
 	$(Q)$(OUT)/bench/bench-syscall $(OUT)/socktrace $(ROUNDS)
+
+.PHONY: bench-redis
+bench-redis: all $(OUT)/bench/bench-floor
+	$(Q)tests/bench/redis.sh $(OUT)/socktrace $(OUT)/bench/bench-floor $(ROUNDS)
 
 # --- installing ----------------------------------------------------------------------------------
 

@@ -37,6 +37,13 @@ static __always_inline void give_back(void *pool, __u32 index)
 	bpf_map_push_elem(pool, &index, BPF_ANY);
 }
 
+/* What the first pass of the listing cannot place, the second meets again. */
+static __always_inline void lose_thread(enum lost_reason reason)
+{
+	if (seeding != SEEDING_FIRST)
+		lose(reason);
+}
+
 /* The record of the process of @task, made if missing. Its index, or 0 (counted as lost). */
 static __always_inline __u32 process_add(struct task_struct *task, __u32 pid, __u32 parent,
 					 bool is_target)
@@ -49,7 +56,7 @@ static __always_inline __u32 process_add(struct task_struct *task, __u32 pid, __
 	if (found)
 		return *found;
 	if (bpf_map_pop_elem(&free_processes, &index)) {
-		lose(LOST_PROCESSES_FULL);
+		lose_thread(LOST_PROCESSES_FULL);
 		return 0;
 	}
 	p = process_at(index);
@@ -91,7 +98,7 @@ static __always_inline struct task_record *task_add(struct task_struct *task, __
 			return NULL;
 	}
 	if (bpf_map_pop_elem(&free_tasks, &index)) {
-		lose(LOST_TASKS_FULL);
+		lose_thread(LOST_TASKS_FULL);
 		return NULL;
 	}
 	t = task_at(index);

@@ -109,7 +109,7 @@ extern const volatile __u8 row_kinds[KEYS]; /* enum row_kind by key */
  * its own events.
  */
 extern __u32 tracing;
-/* 1 while the existing threads are being listed and placed. */
+/* While the existing threads are being listed and placed: SEEDING_FIRST, SEEDING_SECOND; else 0. */
 extern __u32 seeding;
 /* task_record.call of a listed thread: CALL_UNKNOWN or CALL_BEFORE_EXEC. */
 extern const volatile __u32 listed_call;

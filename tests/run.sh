@@ -73,17 +73,37 @@ run_suite() {
 	count_tap "$name" "$status"
 }
 
+# run_unit_tests NAME DIR: the test programs in DIR.
 run_unit_tests() {
 	local test found=0
-	for test in "$out"/tests/unit/test_*; do
+	for test in "$2"/test_*; do
 		[[ -x $test && ! -d $test ]] || continue
 		found=1
-		run_suite "unit/$(basename "$test")" env CMOCKA_MESSAGE_OUTPUT=TAP "$test"
+		run_suite "$1/$(basename "$test")" env CMOCKA_MESSAGE_OUTPUT=TAP "$test"
 	done
 	if ((!found)); then
-		say "not ok: no unit tests in $out/tests/unit: build them first"
+		say "not ok: no unit tests in $2: build them first"
 		failed=$((failed + 1))
 	fi
+}
+
+# Documents that must say what the program does.
+run_doc_checks() {
+	local check
+	for check in "$root"/tests/unit/check_*.sh; do
+		run_suite "docs/$(basename "$check" .sh)" "$check"
+	done
+}
+
+# The program with AddressSanitizer and UndefinedBehaviorSanitizer, in the suites that reach most
+# of user space.
+run_sanitized() {
+	local suite
+	run_unit_tests sanitize/unit "$out/sanitize/tests/unit"
+	for suite in count report usage run; do
+		run_suite "sanitize/$suite" env SOCKTRACE="$out/sanitize/socktrace" \
+			timeout "$suite_timeout" bats --tap "$root/tests/e2e/$suite.bats"
+	done
 }
 
 run_bats_suites() {
@@ -100,8 +120,10 @@ fi
 if (($#)); then
 	run_bats_suites "${@/#/$root/tests/e2e/}"
 else
-	run_unit_tests
+	run_unit_tests unit "$out/tests/unit"
+	run_doc_checks
 	run_bats_suites "$root"/tests/e2e/*.bats
+	run_sanitized
 fi
 say "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && passed > 0))

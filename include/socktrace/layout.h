@@ -170,6 +170,8 @@ struct cpu_slot {
 
 #define SLOT_UNSURE 0xffffffff
 
+enum seeding { SEEDING_NOT, SEEDING_FIRST, SEEDING_SECOND }; /* passes of the first listing */
+
 enum lost_reason {
 #define LOST(id, name, help) LOST_##id,
 #include "socktrace/lost.def"

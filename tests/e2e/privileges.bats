@@ -117,3 +117,17 @@ as_nobody() {
 	[[ $(value "$T/r.json" '[(p["pid"], p["comm"]) for p in r["processes"]]') == \
 		"[($(<"$T/target"), 'sleep')]" ]]
 }
+
+@test "a target in a PID namespace below has the numbers that socktrace sees" {
+	local target
+	WRAPPER="unshare --pid --fork"
+	program_start grid -p 2 -t 1
+	target=$(ps -o pid= --ppid "$PROGRAM")
+	trace_start attach -f $((target)) -F json -o "$T/r.json"
+	program_go
+	program_end
+	trace_end 0
+	sound "$T/r.json"
+	[[ $(value "$T/r.json" 'len(r["processes"]) == 3 and min(p["pid"] for p in r["processes"])') -eq $target ]]
+	[[ $(value "$T/r.json" 'all(t["tid"] >= p["pid"] for p in r["processes"] for t in p["threads"])') == True ]]
+}

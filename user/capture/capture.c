@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/cleanup.h"
 #include "base/msg.h"
 #include "base/strings.h"
 #include "base/text.h"
@@ -144,7 +145,8 @@ static void fold_ended_thread(struct capture *c, uint32_t index)
 	struct tracked *t = track(c, record->process);
 	struct thread thread = {};
 
-	record_to_thread(c->kernel, record, record->ended_ns, c->options.detail_full, &thread);
+	record_to_thread(c->kernel, record, record->ended_ns, c->options.detail_full, true,
+			 &thread);
 	if (t)
 		take_in_thread(&t->process, &thread, record->is_leader);
 	else
@@ -235,7 +237,7 @@ static void add_live_threads(struct capture *c, struct process **copies, uint64_
 		if (record->state != RECORD_LIVE || !p)
 			continue;
 		t = vec_push(p->threads, p->nr_threads, p->cap_threads);
-		record_to_thread(c->kernel, record, now_ns, c->options.detail_full, t);
+		record_to_thread(c->kernel, record, now_ns, c->options.detail_full, c->has_ended, t);
 		if (record->is_leader || !p->comm)
 			set_comm(p, t->comm);
 	}
@@ -332,9 +334,20 @@ static void add_lost(const struct capture *c, struct report *r, uint64_t recursi
 	}
 }
 
+/* Of this process, now (proc(5), statm). */
+static uint64_t resident_bytes(void)
+{
+	__cleanup(fclose) FILE *f = fopen("/proc/self/statm", "re");
+	unsigned long long pages = 0;
+
+	if (!f || fscanf(f, "%*u %llu", &pages) != 1)
+		return 0;
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
 static void add_capture(const struct capture *c, struct report *r, uint64_t now_ns)
 {
-	struct rusage self;
+	uint64_t rss, mapped;
 
 	r->capture.mode = xstrdup(c->options.mode);
 	r->capture.command = strings_clean(c->options.command);
@@ -344,11 +357,12 @@ static void add_capture(const struct capture *c, struct report *r, uint64_t now_
 	r->capture.complete = true;
 	add_probes(c, r);
 	add_lost(c, r, add_programs(c, r));
-	getrusage(RUSAGE_SELF, &self);
 	r->capture.self_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	r->capture.map_bytes = kernel_map_bytes(c->kernel);
 	/* The records are mapped whole, and counted with the maps. */
-	r->capture.self_rss_bytes = self.ru_maxrss * 1024ULL - kernel_mapped_bytes(c->kernel);
+	rss = resident_bytes();
+	mapped = kernel_mapped_bytes(c->kernel);
+	r->capture.self_rss_bytes = rss > mapped ? rss - mapped : METRIC_UNKNOWN;
 	r->capture.setup_ns = c->setup_ns;
 }
 
@@ -416,6 +430,33 @@ int capture_report(struct capture *c, struct report *r)
 
 /* --- start and end ---------------------------------------------------------------------------- */
 
+static bool is_found(const struct capture *c, pid_t pid)
+{
+	const struct pool *pool = kernel_processes(c->kernel);
+
+	for (uint32_t i = 1; i < pool->nr; i++) {
+		const struct process_record *p = pool_at(pool, i);
+
+		if (p->state != RECORD_FREE && p->is_target && p->pid == (uint32_t)pid)
+			return true;
+	}
+	return false;
+}
+
+/* -ESRCH if a target was not among the tasks that the kernel listed. */
+static int check_targets(const struct capture *c)
+{
+	for (size_t i = 0; i < c->options.nr_pids; i++) {
+		if (is_found(c, c->options.pids[i]) || kernel_lost(c->kernel, LOST_PROCESSES_FULL))
+			continue;
+		msg_error("process %d is not in the kernel's list of tasks: it ended before tracing "
+			  "could start, or the host hides it",
+			  c->options.pids[i]);
+		return -ESRCH;
+	}
+	return 0;
+}
+
 static int begin(struct capture *c)
 {
 	int err = 0;
@@ -429,7 +470,7 @@ static int begin(struct capture *c)
 	if (err)
 		msg_error("begin to trace: %s; see `socktrace doctor`", strerror(-err));
 	c->setup_ns = clock_ns(CLOCK_MONOTONIC) - c->options.setup_began_ns;
-	return err;
+	return err ?: check_targets(c);
 }
 
 int capture_start(struct capture **cp, const struct capture_options *options)

@@ -40,6 +40,9 @@ static char **split(const char *args, size_t len)
 	char **list;
 	size_t nr = 0;
 
+	/* A process that shortens its title leaves NULs behind it. */
+	while (len > 1 && !args[len - 1] && !args[len - 2])
+		len--;
 	for (size_t i = 0; i < len; i++)
 		nr += args[i] == '\0' || i + 1 == len;
 	list = xcalloc(nr + 1, sizeof(*list));

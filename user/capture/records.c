@@ -263,18 +263,24 @@ static struct standing read_standing(const struct task_record *t)
 }
 
 /*
- * The rows are read apart from the standing, and a running thread may have made more calls by
- * then. Those are put on both sides.
+ * How many calls the thread entered. The rows are read apart from the standing: while the thread
+ * runs it may have made more calls by then, and the standing can vouch only for those under way.
  */
-static void fill_books(const struct task_record *t, const struct standing *s, bool detail_full,
-		       struct thread *out)
+static uint64_t book_entries(const struct standing *s, bool is_still, const struct thread *out)
 {
 	uint64_t calls = 0;
 
+	if (is_still)
+		return s->entries;
 	for (size_t i = 0; i < out->calls.nr; i++)
 		calls += out->calls.items[i].stats.calls;
+	return calls + s->entries - s->exits;
+}
+
+static void fill_books(const struct task_record *t, uint64_t entries, struct thread *out)
+{
 	out->books = (struct task_books){
-		.entries = detail_full ? s->entries - s->exits + calls : METRIC_UNKNOWN,
+		.entries = entries,
 		.kernel_voluntary = t->books.kernel_voluntary,
 		.kernel_involuntary = t->books.kernel_involuntary,
 		.seen_voluntary = t->books.seen_voluntary,
@@ -303,10 +309,12 @@ static void add_endless_call(const struct task_record *t, struct thread *out)
 		return; /* "running": in its own code */
 	c = get_call(out, nr);
 	c->stats.in_flight_start++;
+	c->stats.in_flight++;
+	out->books.entries++; /* before the trace, but entered all the same */
 }
 
 void record_to_thread(const struct kernel *k, const struct task_record *t, uint64_t now_ns,
-		      bool detail_full, struct thread *out)
+		      bool detail_full, bool is_still, struct thread *out)
 {
 	struct standing s = read_standing(t);
 
@@ -316,7 +324,7 @@ void record_to_thread(const struct kernel *k, const struct task_record *t, uint6
 	out->nr_folded = 1;
 	read_rows(k, t, detail_full, out);
 	fill_times(t, out->ended ? t->ended_ns : now_ns, detail_full, out);
-	fill_books(t, &s, detail_full, out);
+	fill_books(t, detail_full ? book_entries(&s, is_still, out) : METRIC_UNKNOWN, out);
 	out->stats.voluntary = t->voluntary;
 	out->stats.involuntary = t->involuntary;
 	out->stats.migrations = t->migrations;

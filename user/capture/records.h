@@ -13,9 +13,10 @@
 /*
  * Fills @out (zeroed) from a thread's record. @now_ns (CLOCK_MONOTONIC) is where the present
  * stretch of a live thread is cut; @detail_full as the trace was made.
+ * @is_still: nothing writes to the record any more.
  */
 void record_to_thread(const struct kernel *k, const struct task_record *t, uint64_t now_ns,
-		      bool detail_full, struct thread *out);
+		      bool detail_full, bool is_still, struct thread *out);
 /* Zeroes the record of a thread that ended, with its rows and blocks, and gives all of it back. */
 void record_release(const struct kernel *k, uint32_t index);
 

@@ -105,13 +105,21 @@ static int render(const char *path, const char *text, size_t len, struct options
 	return EXIT_COMPLETE;
 }
 
-static int finish(struct outfile *file, int code)
+static int finish(struct outfile *file, const struct options *o, bool hold, int code)
 {
+	if (code == EXIT_COMPLETE && !hold) {
+		code = EXIT_UNTRUSTED;
+		msg_warn("an audit of this report does not hold");
+	}
+	if (file && code == EXIT_UNTRUSTED && !o->allow_partial)
+		msg_error("%s not written, because the report cannot be trusted; --allow-partial "
+			  "writes it all the same",
+			  o->output);
 	if (!file && fflush(stdout)) {
 		msg_error("write the report: %s", strerror(errno));
 		return EXIT_FAILED;
 	}
-	if (file && code == EXIT_COMPLETE)
+	if (file && (code == EXIT_COMPLETE || (code == EXIT_UNTRUSTED && o->allow_partial)))
 		return outfile_commit(file) ? EXIT_FAILED : code;
 	outfile_abort(file);
 	return code;
@@ -134,8 +142,7 @@ static int run(int argc, char **argv)
 	/* One report per line, as -i writes them, stays so. */
 	o.report.compact = len > 1 && text[0] == '{' && text[1] != '\n';
 	code = render(path, text, len, &o, file ? outfile_stream(file) : stdout, &hold);
-	code = finish(file, code);
-	return code == EXIT_COMPLETE && !hold ? EXIT_UNTRUSTED : code;
+	return finish(file, &o, hold, code);
 }
 
 const struct command command_report = {

@@ -326,7 +326,9 @@ static int start(struct loop *l)
 	free(pids);
 	if (!err)
 		return EXIT_COMPLETE;
-	return err == -EPERM || err == -EOPNOTSUPP ? EXIT_UNTRUSTED : EXIT_FAILED;
+	if (err == -EPERM || err == -EOPNOTSUPP || err == -ESRCH)
+		return EXIT_UNTRUSTED;
+	return EXIT_FAILED;
 }
 
 static void say_tracing(const struct session *s)
@@ -396,8 +398,9 @@ int session_run(struct session *s)
 	struct loop l = {.session = s};
 
 	if (s->options.output && outfile_open(&l.file, s->options.output))
-		return EXIT_FAILED;
-	l.exit_code = start(&l);
+		l.exit_code = EXIT_FAILED;
+	else
+		l.exit_code = start(&l);
 	if (l.exit_code == EXIT_COMPLETE)
 		trace(&l);
 	finish_file(&l);

@@ -20,15 +20,35 @@
 
 /* --- messages ------------------------------------------------------------------------------- */
 
+/*
+ * The program that libbpf last warned of. After a failed load it has closed everything and no
+ * longer tells which program was refused; its warnings do: "libbpf: prog 'NAME': …".
+ */
+static char refused_program[64];
+
+static void note_refused(const char *line)
+{
+	const char *name = strstr(line, "prog '");
+
+	if (!name)
+		return;
+	name += strlen("prog '");
+	snprintf(refused_program, sizeof(refused_program), "%.*s", (int)strcspn(name, "'"), name);
+}
+
 static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	char line[4096];
 	size_t len;
 
-	/* Refusals are expected while hooks are tried; what matters is said by the caller. */
-	if (msg_get_level() < MSG_DEBUG || level == LIBBPF_DEBUG)
+	if (level == LIBBPF_DEBUG)
 		return 0;
 	vsnprintf(line, sizeof(line), fmt, ap);
+	if (level == LIBBPF_WARN)
+		note_refused(line);
+	/* Refusals are expected while hooks are tried; what matters is said by the caller. */
+	if (msg_get_level() < MSG_DEBUG)
+		return 0;
 	len = strlen(line);
 	if (len && line[len - 1] == '\n')
 		line[len - 1] = '\0';
@@ -127,20 +147,11 @@ static void choose_programs(struct kernel *k)
 /* After a load failed: the probe whose program was refused, or -1 if it did not come to that. */
 static int refused_probe(const struct kernel *k)
 {
-	struct bpf_program *prog;
-	struct bpf_map *map;
+	for (size_t i = 0; i < nr_probes; i++) {
+		const struct hook *h = kernel_chosen_hook(k, i);
 
-	bpf_object__for_each_map(map, k->skel->obj) {
-		if (bpf_map__fd(map) < 0)
-			return -1;
-	}
-	bpf_object__for_each_program(prog, k->skel->obj) {
-		if (!bpf_program__autoload(prog) || bpf_program__fd(prog) >= 0)
-			continue;
-		for (size_t i = 0; i < nr_probes; i++) {
-			if (kernel_chosen_hook(k, i) && program_of(k, kernel_chosen_hook(k, i)) == prog)
-				return i;
-		}
+		if (h && !strcmp(h->program, refused_program))
+			return i;
 	}
 	return -1;
 }
@@ -225,6 +236,7 @@ static int load_once(struct kernel *k)
 	int err, probe;
 
 	k->log[0] = '\0';
+	refused_program[0] = '\0';
 	err = open_object(k);
 	if (err)
 		return err;

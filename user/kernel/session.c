@@ -74,10 +74,12 @@ int kernel_begin(struct kernel *k)
 {
 	int err;
 
-	k->skel->bss->seeding = 1;
+	k->skel->bss->seeding = SEEDING_FIRST;
 	__atomic_store_n(&k->skel->bss->tracing, 1, __ATOMIC_SEQ_CST);
-	err = iterate(k, "list_tasks") ?: iterate(k, "list_tasks") ?: place_threads(k);
-	__atomic_store_n(&k->skel->bss->seeding, 0, __ATOMIC_SEQ_CST);
+	err = iterate(k, "list_tasks");
+	k->skel->bss->seeding = SEEDING_SECOND;
+	err = err ?: iterate(k, "list_tasks") ?: place_threads(k);
+	__atomic_store_n(&k->skel->bss->seeding, SEEDING_NOT, __ATOMIC_SEQ_CST);
 	return err;
 }
 

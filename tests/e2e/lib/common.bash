@@ -11,6 +11,7 @@ E2E_BIN=${E2E_BIN:-$ROOT/.output/tests/e2e}
 PYTHON=$(command -v /usr/bin/python3 || command -v python3)
 TIMEOUT=${TIMEOUT:-60}
 TRACER=
+WRAPPER=
 
 fail() {
 	printf '%s\n' "$@" >&2
@@ -88,13 +89,14 @@ ends() {
 # --- a test program under -g -----------------------------------------------------------------
 
 # program_start NAME [ARG...]: returns when it is ready. Sets PROGRAM (its PID) and READY (PIDs).
+# WRAPPER is a command to start it by.
 program_start() {
 	local go said
 	go=$(mktemp -u "$T/go.XXXXXX")
 	said=$(mktemp -u "$T/said.XXXXXX")
 	mkfifo "$go" "$said"
 	: >"$T/program.log"
-	"$E2E_BIN/$1" -g -o "$T/truth.json" "${@:2}" <"$go" >"$said" 3>&- &
+	$WRAPPER "$E2E_BIN/$1" -g -o "$T/truth.json" "${@:2}" <"$go" >"$said" 3>&- &
 	PROGRAM=$!
 	exec {GO}>"$go" {SAID}<"$said"
 	wait_line "$SAID" ready "$T/program.log"
