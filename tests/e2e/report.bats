@@ -65,18 +65,19 @@ valid() {
 
 @test "-i with JSON: one report in each line, cumulative, the last as complete as any" {
 	program_start cputime
-	trace_start attach -i 1 -d 3 -F json -o "$T/r.ndjson" "$PROGRAM"
-	program_go
+	trace_start attach -i 0.1 -F json -o "$T/r.ndjson" "$PROGRAM"
+	program_go # its spinners alone take 200 ms
 	wait_line "$SAID" "done" "$T/program.log"
+	kill -INT "$TRACE"
 	trace_end 0
 	"$PYTHON" - "$T/r.ndjson" <<-'EOF'
 		import json, sys
 		reports = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
-		assert 3 <= len(reports) <= 4, len(reports)
+		assert len(reports) >= 3, len(reports)
 		calls = [sum(c["calls"] for p in r["processes"] for c in p["syscalls"]) for r in reports]
 		assert calls == sorted(calls) and calls[-1] > 0, calls
 		spans = [r["capture"]["duration_ns"] for r in reports]
-		assert spans == sorted(spans) and 3e9 <= spans[-1] < 3.5e9, spans
+		assert spans == sorted(spans) and 1e8 <= spans[0] < spans[-1], spans
 		broken = [a for r in reports for a in r["audits"] if a["ok"] is False]
 		assert not broken, broken
 	EOF

@@ -41,7 +41,7 @@ times_of() {
 	trace_start attach -d 1 "$PROGRAM" -F json -o "$T/report.json"
 	trace_end 0
 	sound "$T/report.json"
-	[[ $(value "$T/report.json" '1e9 <= r["capture"]["duration_ns"] < 1.5e9') == True ]]
+	[[ $(value "$T/report.json" '1e9 <= r["capture"]["duration_ns"] < 2e9') == True ]]
 	[[ $(value "$T/report.json" '[p["ended"] for p in r["processes"]]') == "[False]" ]]
 	program_go
 	wait_line "$SAID" "done" "$T/program.log"

@@ -279,30 +279,39 @@ static int trace_command(struct session *s, struct child_plan *plan)
 	return exit_code(s, plan, code);
 }
 
+static int start_as(struct session *s, struct child_plan *plan)
+{
+	int code = s->options.user ? find_user(s->options.user, &plan->credentials) : 0;
+
+	session_block_signals(&plan->signal_mask);
+	if (!code)
+		code = trace_command(s, plan);
+	if (s->nr_targets)
+		close(s->targets[0].pidfd);
+	free(s->targets);
+	free(plan->credentials.name);
+	return code;
+}
+
 static int run(int argc, char **argv)
 {
-	struct session s = {.mode = "run", .began_ns = session_now_ns(), .options.follow = true};
+	struct session s = {
+		.mode = "run",
+		.began_ns = session_now_ns(),
+		.command = strings_clean(argv),
+		.options.follow = true,
+	};
 	struct input input = {};
 	struct child_plan plan = {};
 	char *file;
 	int code;
 
-	s.command = strings_clean(argv);
 	options_parse(&argp, ARGP_IN_ORDER, argc, argv, &s.options, &input);
-	file = find_command(input.command[0]);
-	if (!file)
-		return say_not_found(input.command[0]);
 	s.name = escape_terminal(input.command[0]);
+	file = find_command(input.command[0]);
 	plan.file = file;
 	plan.argv = input.command;
-	code = s.options.user ? find_user(s.options.user, &plan.credentials) : 0;
-	session_block_signals(&plan.signal_mask);
-	if (!code)
-		code = trace_command(&s, &plan);
-	if (s.nr_targets)
-		close(s.targets[0].pidfd);
-	free(s.targets);
-	free(plan.credentials.name);
+	code = file ? start_as(&s, &plan) : say_not_found(input.command[0]);
 	strings_free(s.command);
 	free(s.name);
 	free(file);
