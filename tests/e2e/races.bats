@@ -46,7 +46,7 @@ suite_setup() {
 }
 
 @test "attach in the midst of a busy grid, and leave it, balances its books" {
-	program_start grid -l -p 2 -t 2 -n 200000
+	program_start grid -l -p 2 -t 2 -n 10000000
 	program_go
 	for _ in {1..5}; do
 		trace_start attach "${READY[@]}" -F json -o "$T/report.json"
