@@ -165,7 +165,7 @@ int BPF_PROG(sched_process_exec, struct task_struct *task, pid_t old_pid, struct
 
 	if (!t || !tracing)
 		return 0;
-	/* A thread that is not the leader takes over the leader's number (fs/exec.c, de_thread()). */
+	/* Any thread takes over the leader's number here (fs/exec.c, de_thread()). */
 	t->tid = tracer_pid_of(task);
 	t->is_leader = 1;
 	t->has_execed = 1;
@@ -202,9 +202,13 @@ int BPF_PROG(sched_process_exit, struct task_struct *task)
 {
 	__u32 tgid = task->tgid, *found;
 	struct process_record *p;
+	struct task_record *t;
 
 	if (!tracing)
 		return 0;
+	t = current_record();
+	if (t)
+		t->is_ending = 1;
 	found = bpf_map_lookup_elem(&process_of, &tgid);
 	p = found ? process_at(*found) : NULL;
 	if (!p)
@@ -285,6 +289,7 @@ int snapshot(struct bpf_iter__task *ctx)
 	t = found ? task_at(*found) : NULL;
 	if (!t || t->tgid != (__u32)task->tgid)
 		return 0;
+	t->snapshot = nr_snapshots;
 	for (int i = 0; i < 100; i++) {
 		read_books(t, task);
 		if (t->books.kernel_voluntary == t->books.seen_voluntary &&

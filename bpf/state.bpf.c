@@ -11,6 +11,7 @@ const volatile __u8 row_kinds[KEYS] = {};
 __u32 tracing = 0;
 __u32 seeding = 0;
 const volatile __u32 listed_call = CALL_UNKNOWN;
+__u64 nr_snapshots = 0;
 __u32 nr_ended = 0;
 __u32 tracer_pid_level = 0;
 __u64 lost[NR_LOST] = {};

@@ -113,6 +113,8 @@ extern __u32 tracing;
 extern __u32 seeding;
 /* task_record.call of a listed thread: CALL_UNKNOWN or CALL_BEFORE_EXEC. */
 extern const volatile __u32 listed_call;
+/* Number of the snapshot under way, or the last one. */
+extern __u64 nr_snapshots;
 /* Threads that ended since user space last took them in; it resets this. */
 extern __u32 nr_ended;
 /* Depth of the tracer's PID namespace. */

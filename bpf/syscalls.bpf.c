@@ -64,7 +64,7 @@ static __always_inline void unentered(struct task_record *t, struct pt_regs *reg
 	}
 }
 
-/* --- full detail --------------------------------------------------------------------------------- */
+/* --- full detail --------------------------------------------------------------------------- */
 
 static __noinline int entered(unsigned long long *ctx, struct cpu_slot *slot)
 {
@@ -146,7 +146,7 @@ int sys_exit(unsigned long long *ctx)
 	return slot ? returned(ctx, slot) : 0;
 }
 
-/* --- counts: one program, no clock, no durations --------------------------------------------------- */
+/* --- counts: one program, no clock, no durations --------------------------------------------- */
 
 static __noinline int returned_count(unsigned long long *ctx, struct cpu_slot *slot)
 {

@@ -16,11 +16,15 @@ static const struct command *const commands[] = {
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
+void (*inherited_sigpipe)(int);
+
 static void print_help(FILE *out)
 {
 	fputs("usage: socktrace COMMAND [OPTION...]\n\n"
-	      "Counts what a network service does at the kernel's boundary: every system call, where\n"
-	      "its time goes, every context switch, exactly, while the service keeps its speed.\n\n",
+	      "Counts what a network service does at the kernel's boundary: every system call, "
+	      "where\n"
+	      "its time goes, every context switch, exactly, while the service keeps its "
+	      "speed.\n\n",
 	      out);
 	for (size_t i = 0; i < NR_COMMANDS; i++)
 		fprintf(out, "  %-8s %-22s %s\n", commands[i]->name, commands[i]->args,
@@ -35,7 +39,7 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "";
 
 	/* A reader of our output that goes away is an error to report, not a death. */
-	signal(SIGPIPE, SIG_IGN);
+	inherited_sigpipe = signal(SIGPIPE, SIG_IGN);
 	kernel_init_messages();
 	if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
 		print_help(stdout);

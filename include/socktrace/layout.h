@@ -127,6 +127,8 @@ struct task_record {
 	__u64 minor, major, migrations;
 	__u64 extra_kernel_ns; /* on a CPU in calls whose beginning or end was not seen */
 
+	__u64 snapshot; /* number of the last snapshot that met this thread */
+
 	/* who */
 	__u64 start_ns; /* task_struct.start_time when its trace began */
 	__u64 first_ns; /* CLOCK_MONOTONIC when its trace began */
@@ -137,7 +139,8 @@ struct task_record {
 	__u32 tgid; /* in the initial PID namespace */
 	__u32 tid;  /* in the tracer's */
 	__u16 is_leader;
-	__u16 has_execed;
+	__u8 has_execed;
+	__u8 is_ending; /* on its way out; only its last switch is still to come */
 	char comm[COMM_LEN];
 };
 

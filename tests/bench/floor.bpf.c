@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* What any tracer of system calls pays before it does anything, and before it measures a duration. */
+/* What any tracer of system calls pays before it does anything, and before it measures a duration.
+ */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 

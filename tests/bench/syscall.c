@@ -2,7 +2,8 @@
 /*
  * What tracing costs one system call: a process that calls getppid(2) in a loop is timed
  * untraced, under the floor (empty programs on entry and return), under programs that only read
- * the clock, and under socktrace, in turn, round after round. Figures are medians of the rounds; the ratio
+ * the clock, and under socktrace, in turn, round after round. Figures are medians of the rounds;
+ *the ratio
  *
  *	r = (traced - untraced) / (floor - untraced)
  *
@@ -48,7 +49,7 @@ static uint64_t now_ns(void)
 	return t.tv_sec * 1000000000ULL + t.tv_nsec;
 }
 
-/* --- the process that is measured --------------------------------------------------------------- */
+/* --- the process that is measured ------------------------------------------------------------ */
 
 struct looper {
 	pid_t pid;
@@ -119,7 +120,7 @@ static double loop(const struct looper *l)
 	return (double)ns / calls;
 }
 
-/* --- the tracer ---------------------------------------------------------------------------------- */
+/* --- the tracer ------------------------------------------------------------------------------ */
 
 static pid_t start_tracer(pid_t target, const char *detail)
 {
@@ -177,7 +178,7 @@ static void stop_tracer(pid_t tracer)
 	wait(NULL);
 }
 
-/* --- what is compared ------------------------------------------------------------------------------ */
+/* --- what is compared ------------------------------------------------------------------------ */
 
 enum subject { NOBODY, FLOOR, CLOCK, TRACED, BYSTANDER };
 
@@ -284,8 +285,8 @@ int main(int argc, char **argv)
 	}
 	untraced = median(contenders[0].ns, rounds);
 	floor = median(contenders[1].ns, rounds);
-	printf("getppid, %lu calls a round, %d rounds, %d sleeping threads beside it\n", calls, rounds,
-	       threads);
+	printf("getppid, %lu calls a round, %d rounds, %d sleeping threads beside it\n", calls,
+	       rounds, threads);
 	printf("%-16s %10s %10s %8s %8s\n", "", "ns/call", "added", "r", "limit");
 	for (size_t i = 0; i < NR_CONTENDERS; i++) {
 		struct contender *c = &contenders[i];

@@ -8,11 +8,10 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/cleanup.h"
 #include "base/msg.h"
 #include "base/strings.h"
-#include "base/text.h"
 #include "base/vec.h"
+#include "capture/accounts.h"
 #include "capture/capture.h"
 #include "capture/host.h"
 #include "capture/identity.h"
@@ -237,7 +236,8 @@ static void add_live_threads(struct capture *c, struct process **copies, uint64_
 		if (record->state != RECORD_LIVE || !p)
 			continue;
 		t = vec_push(p->threads, p->nr_threads, p->cap_threads);
-		record_to_thread(c->kernel, record, now_ns, c->options.detail_full, c->has_ended, t);
+		record_to_thread(c->kernel, record, now_ns, c->options.detail_full, c->has_ended,
+				 t);
 		if (record->is_leader || !p->comm)
 			set_comm(p, t->comm);
 	}
@@ -267,102 +267,15 @@ static void add_processes(struct capture *c, struct report *r, uint64_t now_ns)
 	}
 }
 
-static char *join_reasons(const struct probe_result *result)
-{
-	char *text = NULL;
-
-	for (size_t i = 0; i < MAX_HOOKS; i++) {
-		if (result->passed_over[i])
-			text_append(&text, "; ",
-				    xasprintf("%s: %s", result->probe->hooks[i].where,
-					      result->passed_over[i]));
-	}
-	return text;
-}
-
-static void add_probes(const struct capture *c, struct report *r)
-{
-	const struct probe_result *results = kernel_probe_results(c->kernel);
-
-	for (size_t i = 0; i < nr_probes; i++) {
-		struct probe_state *p;
-
-		if (!(probes[i].detail & (c->options.detail_full ? IN_FULL : IN_COUNT)))
-			continue;
-		p = vec_push(r->capture.probes, r->capture.nr_probes, r->capture.cap_probes);
-		p->name = xstrdup(probes[i].name);
-		p->hook = results[i].hook ? xstrdup(results[i].hook->where) : NULL;
-		p->required = probes[i].required;
-		p->attached = results[i].hook != NULL;
-		p->reason = join_reasons(&results[i]);
-	}
-}
-
-static uint64_t add_programs(const struct capture *c, struct report *r)
-{
-	struct program_info info;
-	uint64_t misses = 0;
-
-	for (size_t i = 0; kernel_program_info(c->kernel, i, &info); i++) {
-		struct program_cost *p = vec_push(r->capture.programs, r->capture.nr_programs,
-						  r->capture.cap_programs);
-
-		p->name = xstrdup(info.name);
-		p->runs = info.runs;
-		p->run_ns = info.run_ns;
-		p->recursion_misses = info.recursion_misses;
-		if (info.recursion_misses != METRIC_UNKNOWN)
-			misses += info.recursion_misses;
-	}
-	return misses;
-}
-
-static void add_lost(const struct capture *c, struct report *r, uint64_t recursion_misses)
-{
-	static const char *const names[] = {
-#define LOST(id, name, help) name,
-#include "socktrace/lost.def"
-#undef LOST
-	};
-
-	for (unsigned int i = 0; i < NR_LOST; i++) {
-		struct lost_count *l =
-			vec_push(r->capture.lost, r->capture.nr_lost, r->capture.cap_lost);
-
-		l->reason = xstrdup(names[i]);
-		l->count = i == LOST_RECURSION ? recursion_misses : kernel_lost(c->kernel, i);
-	}
-}
-
-/* Of this process, now (proc(5), statm). */
-static uint64_t resident_bytes(void)
-{
-	__cleanup(fclose) FILE *f = fopen("/proc/self/statm", "re");
-	unsigned long long pages = 0;
-
-	if (!f || fscanf(f, "%*u %llu", &pages) != 1)
-		return 0;
-	return pages * sysconf(_SC_PAGESIZE);
-}
-
 static void add_capture(const struct capture *c, struct report *r, uint64_t now_ns)
 {
-	uint64_t rss, mapped;
-
 	r->capture.mode = xstrdup(c->options.mode);
 	r->capture.command = strings_clean(c->options.command);
 	r->capture.started = xstrdup(c->started);
 	r->capture.duration_ns = now_ns - c->began_ns;
 	r->capture.detail = xstrdup(c->options.detail_full ? "full" : "count");
 	r->capture.complete = true;
-	add_probes(c, r);
-	add_lost(c, r, add_programs(c, r));
-	r->capture.self_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	r->capture.map_bytes = kernel_map_bytes(c->kernel);
-	/* The records are mapped whole, and counted with the maps. */
-	rss = resident_bytes();
-	mapped = kernel_mapped_bytes(c->kernel);
-	r->capture.self_rss_bytes = rss > mapped ? rss - mapped : METRIC_UNKNOWN;
+	accounts_fill(r, c->kernel, c->options.detail_full);
 	r->capture.setup_ns = c->setup_ns;
 }
 
@@ -449,9 +362,10 @@ static int check_targets(const struct capture *c)
 	for (size_t i = 0; i < c->options.nr_pids; i++) {
 		if (is_found(c, c->options.pids[i]) || kernel_lost(c->kernel, LOST_PROCESSES_FULL))
 			continue;
-		msg_error("process %d is not in the kernel's list of tasks: it ended before tracing "
-			  "could start, or the host hides it",
-			  c->options.pids[i]);
+		msg_error(
+			"process %d is not in the kernel's list of tasks: it ended before tracing "
+			"could start, or the host hides it",
+			c->options.pids[i]);
 		return -ESRCH;
 	}
 	return 0;
@@ -518,17 +432,37 @@ static void await_last_switches(struct capture *c)
 	}
 }
 
+/*
+ * Threads that the kernel no longer lists, but whose end no program saw: nothing of theirs was
+ * counted for an unknown time. @since_ns: before the last snapshot began.
+ */
+static void find_vanished(struct capture *c, uint64_t since_ns)
+{
+	const struct pool *tasks = kernel_tasks(c->kernel);
+
+	for (uint32_t i = 1; i < tasks->nr; i++) {
+		const struct task_record *t = pool_at(tasks, i);
+
+		if (t->state == RECORD_LIVE && !t->is_ending && t->first_ns < since_ns &&
+		    t->snapshot != kernel_nr_snapshots(c->kernel))
+			kernel_lose(c->kernel, LOST_VANISHED);
+	}
+}
+
 int capture_end(struct capture *c)
 {
+	uint64_t since_ns;
 	int err;
 
 	if (c->has_ended)
 		return 0;
 	await_last_switches(c);
+	since_ns = clock_ns(CLOCK_MONOTONIC);
 	err = refresh(c);
 	c->ended_ns = clock_ns(CLOCK_MONOTONIC);
 	kernel_end(c->kernel);
 	c->has_ended = true;
+	find_vanished(c, since_ns);
 	return err;
 }
 

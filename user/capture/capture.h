@@ -17,7 +17,7 @@ struct capture_options {
 	const char *mode; /* "attach", "run" */
 	char **command;	  /* what was typed, for the report */
 	bool detail_full;
-	bool follow; /* children too */
+	bool follow;	/* children too */
 	bool from_exec; /* the one target is our own child: count from its execve(2) on */
 	unsigned int max_threads;
 	const pid_t *pids;

@@ -78,10 +78,10 @@ static bool is_same_process(pid_t pid, uint64_t started_ns)
 	__cleanup(free) char *stat = read_proc(pid, "stat", &len);
 
 	after_comm = stat ? strrchr(stat, ')') : NULL;
-	if (!after_comm ||
-	    sscanf(after_comm + 1,
-		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-		   &start) != 1)
+	if (!after_comm || sscanf(after_comm + 1,
+				  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
+				  "%*d %*d %*d %*d %llu",
+				  &start) != 1)
 		return false;
 	return start == started_ns / tick_ns;
 }

@@ -36,7 +36,8 @@ static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "PID...",
 	.doc = "Trace live processes, all their threads, until they end, -d SEC pass, or Ctrl-C."
-	       "\vThe service is not stopped, slowed by ptrace, or changed. Needs root, or CAP_BPF and "
+	       "\vThe service is not stopped, slowed by ptrace, or changed. Needs root, or CAP_BPF "
+	       "and "
 	       "CAP_PERFMON.",
 	.children = children,
 };
@@ -85,5 +86,8 @@ static int run(int argc, char **argv)
 }
 
 const struct command command_attach = {
-	"attach", "PID...", "trace live processes until they end or Ctrl-C", run,
+	"attach",
+	"PID...",
+	"trace live processes until they end or Ctrl-C",
+	run,
 };

@@ -13,6 +13,9 @@ struct command {
 
 extern const struct command command_attach, command_run, command_report, command_doctor;
 
+/* What SIGPIPE did when socktrace started; a command that it runs gets that back. */
+extern void (*inherited_sigpipe)(int);
+
 enum exit_code {
 	EXIT_COMPLETE = 0,  /* the report is complete and every audit holds */
 	EXIT_FAILED = 1,    /* a failure at run time */

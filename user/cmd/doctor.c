@@ -41,12 +41,14 @@ static void print_host(void)
 
 	host_fill(&r);
 	printf("kernel:     %s %s, %s\n", r.host.kernel, r.host.arch, r.host.os ? r.host.os : "-");
-	printf("BTF:        %s\n", r.host.has_btf ? "yes" : "no: /sys/kernel/btf/vmlinux is missing");
+	printf("BTF:        %s\n",
+	       r.host.has_btf ? "yes" : "no: /sys/kernel/btf/vmlinux is missing");
 	printf("lockdown:   %s\n", r.host.lockdown ? r.host.lockdown : "not shown by this kernel");
 	printf("libbpf:     %s\n", r.tool.libbpf);
 	for (size_t i = 0; i < nr_privileges; i++)
 		printf("%-11s %s (%s)\n", privileges[i].name,
-		       privilege_held(&privileges[i]) ? "yes" : "MISSING", privileges[i].needed_for);
+		       privilege_held(&privileges[i]) ? "yes" : "MISSING",
+		       privileges[i].needed_for);
 	putchar('\n');
 	report_free(&r);
 }
@@ -149,5 +151,8 @@ static int run(int argc, char **argv)
 }
 
 const struct command command_doctor = {
-	"doctor", "", "say what this kernel and these privileges allow, probe by probe", run,
+	"doctor",
+	"",
+	"say what this kernel and these privileges allow, probe by probe",
+	run,
 };

@@ -55,7 +55,8 @@ static const struct argp_option tracing_rows[] = {
 	{"follow", 'f', NULL, 0, "Trace children too, across fork and exec", 1},
 	{"no-follow", KEY_NO_FOLLOW, NULL, 0, "Do not trace children", 1},
 	{"detail", KEY_DETAIL, "count|full", 0,
-	 "full (default): durations, histograms, blocked time; count: calls, errors and bytes only, "
+	 "full (default): durations, histograms, blocked time; count: calls, errors and bytes "
+	 "only, "
 	 "at about half the cost",
 	 1},
 	{"max-threads", KEY_MAX_THREADS, "N", 0,
@@ -147,7 +148,7 @@ static error_t parse_output(int key, char *arg, struct argp_state *state)
 
 const struct argp argp_output = {.options = output_rows, .parser = parse_output};
 
-/* --- together ---------------------------------------------------------------------------------- */
+/* --- together -------------------------------------------------------------------------------- */
 
 static unsigned int terminal_width(void)
 {

@@ -146,5 +146,8 @@ static int run(int argc, char **argv)
 }
 
 const struct command command_report = {
-	"report", "FILE", "render a saved report again, in any format", run,
+	"report",
+	"FILE",
+	"render a saved report again, in any format",
+	run,
 };

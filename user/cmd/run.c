@@ -64,12 +64,14 @@ static const struct argp argp = {
 	.args_doc = "[--] CMD [ARG...]",
 	.doc = "Start CMD and trace it from its own execve on, with the processes it starts."
 	       "\vCMD's standard streams are not touched; give the report a file with -o where CMD "
-	       "prints too. socktrace ends as CMD ended: with its exit status, or by the same signal; "
-	       "125 if socktrace itself failed, 126 if CMD cannot be executed, 127 if there is none.",
+	       "prints too. socktrace ends as CMD ended: with its exit status, or by the same "
+	       "signal; "
+	       "125 if socktrace itself failed, 126 if CMD cannot be executed, 127 if there is "
+	       "none.",
 	.children = children,
 };
 
-/* --- what to run -------------------------------------------------------------------------------- */
+/* --- what to run ----------------------------------------------------------------------------- */
 
 static bool is_executable_file(const char *path)
 {
@@ -120,7 +122,7 @@ static int say_not_found(const char *name)
 	return EXIT_NOT_EXECUTABLE;
 }
 
-/* --- whom to run it as ---------------------------------------------------------------------------- */
+/* --- whom to run it as ----------------------------------------------------------------------- */
 
 struct credentials {
 	bool change;
@@ -138,7 +140,8 @@ static int find_user(const char *text, struct credentials *c)
 	if (!pw && !parse_u64(text, 0, UINT32_MAX - 1, &uid))
 		pw = getpwuid(uid);
 	if (!pw) {
-		msg_error("no such user: %s; give a name or number that `getent passwd` knows", shown);
+		msg_error("no such user: %s; give a name or number that `getent passwd` knows",
+			  shown);
 		return EXIT_USAGE;
 	}
 	c->change = true;
@@ -161,7 +164,7 @@ static int become(const struct credentials *c)
 	return 0;
 }
 
-/* --- the child -------------------------------------------------------------------------------------- */
+/* --- the child ------------------------------------------------------------------------------- */
 
 struct child_plan {
 	const char *file;
@@ -192,7 +195,7 @@ __attribute__((noreturn)) static void be_child(const struct child_plan *plan)
 	int err = become(&plan->credentials);
 	char byte;
 
-	signal(SIGPIPE, SIG_DFL);
+	signal(SIGPIPE, inherited_sigpipe);
 	sigprocmask(SIG_SETMASK, &plan->signal_mask, NULL);
 	/* Without a word from the parent, it is gone: nothing to run for. */
 	if (!err && read(plan->go[0], &byte, 1) != 1)
@@ -230,7 +233,7 @@ static int start_child(struct child_plan *plan, struct session *s)
 	return t->pidfd < 0 ? -errno : 0;
 }
 
-/* --- the end ------------------------------------------------------------------------------------------ */
+/* --- the end --------------------------------------------------------------------------------- */
 
 /* As CMD ended, without a core dump of our own. */
 static int end_like(int status)
@@ -319,5 +322,8 @@ static int run(int argc, char **argv)
 }
 
 const struct command command_run = {
-	"run", "[--] CMD [ARG...]", "start CMD traced from its first instruction", run,
+	"run",
+	"[--] CMD [ARG...]",
+	"start CMD traced from its first instruction",
+	run,
 };

@@ -60,7 +60,7 @@ void session_block_signals(sigset_t *was)
 	sigprocmask(SIG_BLOCK, &set, was);
 }
 
-/* --- progress: one line on a terminal, rewritten ------------------------------------------------ */
+/* --- progress: one line on a terminal, rewritten --------------------------------------------- */
 
 static void show_progress(struct loop *l)
 {
@@ -84,7 +84,7 @@ static void clear_progress(struct loop *l)
 	l->has_progress = false;
 }
 
-/* --- reports ------------------------------------------------------------------------------------- */
+/* --- reports --------------------------------------------------------------------------------- */
 
 static FILE *output_of(struct loop *l)
 {
@@ -179,7 +179,7 @@ static void finish_file(struct loop *l)
 	l->file = NULL;
 }
 
-/* --- events -------------------------------------------------------------------------------------- */
+/* --- events ---------------------------------------------------------------------------------- */
 
 static int periodic_timer(uint64_t first_ns, uint64_t every_ns)
 {
@@ -301,7 +301,7 @@ static int wait_for_end(struct loop *l)
 	return 0;
 }
 
-/* --- the whole ------------------------------------------------------------------------------------ */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 static int start(struct loop *l)
 {

@@ -11,12 +11,12 @@
 struct session {
 	struct options options;
 	const char *mode; /* as in the report */
-	char **command; /* what was typed */
-	char *name;	/* run: of the command, escaped */
+	char **command;	  /* what was typed */
+	char *name;	  /* run: of the command, escaped */
 	struct target *targets;
 	size_t nr_targets, cap_targets;
-	pid_t child;	 /* run: the command, a target too; 0: none. Signals are passed on to it */
-	int go_fd;	 /* run: a byte written here lets the child go on to its execve(2) */
+	pid_t child;	  /* run: the command, a target too; 0: none. Signals are passed on to it */
+	int go_fd;	  /* run: a byte written here lets the child go on to its execve(2) */
 	int child_status; /* run: as wait(2) gives it; valid if has_child_ended */
 	bool has_child_ended;
 	uint64_t began_ns; /* CLOCK_MONOTONIC */

@@ -49,7 +49,8 @@ static int check_kind(pid_t pid)
 	if (!f || !fgets(line, sizeof(line), f))
 		return refuse(pid, "ended before tracing could start");
 	after_comm = strrchr(line, ')');
-	if (!after_comm || sscanf(after_comm + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
+	if (!after_comm ||
+	    sscanf(after_comm + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
 		return refuse(pid, "/proc shows it in a form that socktrace does not know");
 	if (flags & PF_KTHREAD)
 		return refuse(pid, "is a kernel thread: it makes no system calls; name a process");
@@ -92,8 +93,9 @@ int target_open(const char *text, struct target *t)
 	/* EINVAL, or since 6.9 ENOENT: a thread, but not its process's first (pidfd_open(2)). */
 	owner = process_of(t->pid);
 	if (owner && owner != t->pid) {
-		msg_error("%d is a thread of process %d; attach to that, all its threads are traced",
-			  t->pid, owner);
+		msg_error(
+			"%d is a thread of process %d; attach to that, all its threads are traced",
+			t->pid, owner);
 		return EXIT_UNTRUSTED;
 	}
 	return refuse(t->pid, strerror(errno));

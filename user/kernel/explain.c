@@ -73,9 +73,10 @@ void explain_failure(const struct kernel *k, int err)
 	else if (err == -EOPNOTSUPP)
 		explain_probes(k);
 	else if (err == -EPERM)
-		msg_error("the kernel refused to load programs although CAP_BPF and CAP_PERFMON are "
-			  "held: a container's seccomp filter, or lockdown in confidentiality mode; "
-			  "run socktrace on the host");
+		msg_error(
+			"the kernel refused to load programs although CAP_BPF and CAP_PERFMON are "
+			"held: a container's seccomp filter, or lockdown in confidentiality mode; "
+			"run socktrace on the host");
 	else
 		msg_error("load the programs: %s; -vv shows what libbpf says", strerror(-err));
 	free(missing);

@@ -16,7 +16,8 @@
 #include "kernel/private.h"
 #include "socktrace/layout.h"
 
-#define LOG_LEN (16 * 1024 * 1024) /* a full log of our largest program; only touched if written */
+#define LOG_LEN (16 * 1024 * 1024) /* a full log of our largest program; only touched if written \
+				    */
 
 /* --- messages ------------------------------------------------------------------------------- */
 
@@ -134,7 +135,8 @@ static void choose_programs(struct kernel *k)
 {
 	struct bpf_program *prog;
 
-	bpf_object__for_each_program(prog, k->skel->obj) {
+	bpf_object__for_each_program(prog, k->skel->obj)
+	{
 		bpf_program__set_autoload(prog, false);
 		bpf_program__set_log_buf(prog, k->log, LOG_LEN);
 	}
@@ -274,8 +276,8 @@ static int map_pool(struct pool *p, const struct bpf_map *map, const struct bpf_
 	p->nr = bpf_map__max_entries(map);
 	p->map_bytes = (p->record_size * p->nr + page - 1) & ~(page - 1);
 	p->free_fd = free_list ? bpf_map__fd(free_list) : -1;
-	p->records = mmap(NULL, p->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map),
-			  0);
+	p->records =
+		mmap(NULL, p->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 	if (p->records != MAP_FAILED)
 		return 0;
 	p->records = NULL;

@@ -44,9 +44,9 @@ extern const size_t nr_probes;
 /* What became of a probe. */
 struct probe_result {
 	const struct probe *probe;
-	const struct hook *hook;	  /* taken; NULL: none */
+	const struct hook *hook;      /* taken; NULL: none */
 	char *passed_over[MAX_HOOKS]; /* why an earlier hook was not taken, the kernel's reason */
-	bool is_missing; /* wanted, and no hook works */
+	bool is_missing;	      /* wanted, and no hook works */
 };
 
 /* A pool of records, mapped into memory. */
@@ -96,11 +96,14 @@ int kernel_wake_up_fd(const struct kernel *k);
 void kernel_clear_wake_up(struct kernel *k);
 /* Brings live records up to date with the kernel's own counters. 0 or -errno, message printed. */
 int kernel_snapshot(struct kernel *k);
+uint64_t kernel_nr_snapshots(const struct kernel *k); /* taken so far */
+/* Counts a loss (enum lost_reason) that only user space can see. */
+void kernel_lose(struct kernel *k, unsigned int reason);
 /* Shuts the gate; on return no program is writing to a record. */
 void kernel_end(struct kernel *k);
 
 uint64_t kernel_lost(const struct kernel *k, unsigned int reason); /* enum lost_reason */
-uint64_t kernel_map_bytes(const struct kernel *k);    /* kernel memory of all maps */
+uint64_t kernel_map_bytes(const struct kernel *k);		   /* kernel memory of all maps */
 uint64_t kernel_mapped_bytes(const struct kernel *k); /* of that, in our address space */
 
 /* What the kernel says of one loaded program. UINT64_MAX: not known on this kernel. */

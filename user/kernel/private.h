@@ -14,7 +14,7 @@ struct kernel {
 	struct kernel_options options;
 	struct socktrace_bpf *skel;
 	struct probe_result *results;
-	unsigned int *choice; /* per probe: index of the hook to take next */
+	unsigned int *choice;	 /* per probe: index of the hook to take next */
 	struct bpf_link **links; /* per probe; NULL where the program is only run by hand */
 	struct pool slots, tasks, processes, rows, blocks;
 	unsigned int nr_cpus;

@@ -85,7 +85,18 @@ int kernel_begin(struct kernel *k)
 
 int kernel_snapshot(struct kernel *k)
 {
+	k->skel->bss->nr_snapshots++;
 	return iterate(k, "snapshot");
+}
+
+uint64_t kernel_nr_snapshots(const struct kernel *k)
+{
+	return k->skel->bss->nr_snapshots;
+}
+
+void kernel_lose(struct kernel *k, unsigned int reason)
+{
+	__atomic_fetch_add(&k->skel->bss->lost[reason], 1, __ATOMIC_SEQ_CST);
 }
 
 /*
@@ -134,7 +145,8 @@ uint64_t kernel_map_bytes(const struct kernel *k)
 	struct bpf_map *map;
 	uint64_t sum = 0;
 
-	bpf_object__for_each_map(map, k->skel->obj) {
+	bpf_object__for_each_map(map, k->skel->obj)
+	{
 		sum += (uint64_t)bpf_map__max_entries(map) * bpf_map__value_size(map);
 		/* A preallocated hash element has its key and 48 bytes of its own (hashtab.c). */
 		if (bpf_map__type(map) == BPF_MAP_TYPE_HASH)
@@ -156,7 +168,8 @@ bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *
 	struct bpf_program *prog;
 	size_t nth = 0;
 
-	bpf_object__for_each_program(prog, k->skel->obj) {
+	bpf_object__for_each_program(prog, k->skel->obj)
+	{
 		if (bpf_program__fd(prog) < 0 || nth++ != i)
 			continue;
 		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &kernel_info, &len))
