@@ -89,7 +89,7 @@ static __always_inline struct task_record *task_add(struct task_struct *task, __
 	__u32 index, *found;
 	__u64 start_ns = BPF_CORE_READ(task, start_time);
 	__u32 tgid = BPF_CORE_READ(task, tgid);
-	long err;
+	int err; /* not long: before 6.4 (d7ba4cc900bf) only the lower half is set */
 
 	found = bpf_map_lookup_elem(&task_of, &key);
 	if (found) {

@@ -68,13 +68,12 @@ static __always_inline void unentered(struct task_record *t, struct pt_regs *reg
 
 static __noinline int entered(unsigned long long *ctx, struct cpu_slot *slot)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx[0];
 	struct task_record *t = slot_record(slot);
 	__u32 key;
 
 	if (!t)
 		return 0;
-	key = call_key(regs, ctx[1]);
+	key = call_key(ctx[1]);
 	if (unlikely(t->call != CALL_NONE)) {
 		if (t->call == CALL_BEFORE_EXEC && key != NR_EXECVE)
 			return 0;

@@ -41,10 +41,7 @@ enum { BPF_RB_FORCE_WAKEUP = 2 };
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long cx;
 	unsigned long orig_ax;
-	unsigned long ip;
-	unsigned long cs;
 };
 struct thread_info {
 	unsigned long flags;

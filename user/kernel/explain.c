@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -58,6 +60,21 @@ static void explain_probes(const struct kernel *k)
 	msg_error("this kernel lacks what tracing needs; `socktrace doctor` shows each probe");
 }
 
+/*
+ * Before Linux 5.11, maps and programs count as locked memory, and only CAP_SYS_RESOURCE may raise
+ * its limit; since then a cgroup pays for them. That change has no feature bit of its own; the
+ * helper came with it.
+ */
+static bool is_memlock_too_low(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return false;
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCKET_FILTER, BPF_FUNC_ktime_get_coarse_ns,
+				       NULL) == 0;
+}
+
 void explain_failure(const struct kernel *k, int err)
 {
 	char *missing = missing_privileges();
@@ -72,6 +89,10 @@ void explain_failure(const struct kernel *k, int err)
 			  "CONFIG_DEBUG_INFO_BTF, as distributions' are since about 2020");
 	else if (err == -EOPNOTSUPP)
 		explain_probes(k);
+	else if (err == -EPERM && is_memlock_too_low())
+		msg_error("the limit of locked memory is too low for the programs' maps, which this "
+			  "kernel counts as such; raise it (ulimit -l unlimited), or give the program "
+			  "CAP_SYS_RESOURCE too");
 	else if (err == -EPERM)
 		msg_error(
 			"the kernel refused to load programs although CAP_BPF and CAP_PERFMON are "
