@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Who is traced: threads and processes that are listed, begin, exec and end. */
+#include "arch.h"
 #include "state.h"
 #include "switches.h"
 
@@ -193,7 +194,8 @@ static __always_inline void process_ended(struct process_record *p, struct task_
 
 	p->maxrss_pages = task->signal->maxrss;
 	p->ended_ns = bpf_ktime_get_ns();
-	bpf_map_delete_elem(&process_of, &tgid);
+	if ((int)bpf_map_delete_elem(&process_of, &tgid) == -EBUSY)
+		lose(LOST_MAP_UPDATE);
 	p->state = RECORD_ENDED;
 }
 
@@ -257,6 +259,7 @@ int list_tasks(struct bpf_iter__task *ctx)
 	t = task_add(task, process, tracer_pid_of(task), listed_call);
 	if (!t)
 		return 0;
+	t->is_compat = arch_is_compat(task);
 	t->went_off = task_state(task) ? OFF_ASLEEP : OFF_RUNNABLE;
 	t->base_minor = task->min_flt;
 	t->base_major = task->maj_flt;
@@ -290,6 +293,8 @@ int snapshot(struct bpf_iter__task *ctx)
 	if (!t || t->tgid != (__u32)task->tgid)
 		return 0;
 	t->snapshot = nr_snapshots;
+	if (t->is_ending) /* its last switch writes the same fields */
+		return 0;
 	for (int i = 0; i < 100; i++) {
 		read_books(t, task);
 		if (t->books.kernel_voluntary == t->books.seen_voluntary &&

@@ -9,7 +9,7 @@
 
 #include "state.h"
 
-#define MAX_CHAIN 128
+#define MAX_CHAIN 256 /* rows: no more than the keys of a head, KEYS / ROW_HEADS */
 
 static __always_inline struct call_row *row_at(__u32 index)
 {
@@ -51,7 +51,8 @@ static __always_inline struct call_row *row_get(struct task_record *t, __u32 key
 			return row;
 		index = row->next;
 	}
-	index = take(&free_rows, &t->next_row);
+	/* Not 0: the chain is longer than the walk. */
+	index = index ? 0 : take(&free_rows, &t->next_row);
 	row = row_at(index);
 	if (!index || !row) {
 		lose(LOST_ROWS_FULL);
@@ -78,7 +79,7 @@ static __always_inline __u32 block_get(struct task_record *t, __u32 *head, __u32
 			return index;
 		index = b->next;
 	}
-	index = take(&free_blocks, &t->next_block);
+	index = index ? 0 : take(&free_blocks, &t->next_block);
 	b = block_at(index);
 	if (!index || !b) {
 		lose(LOST_BLOCKS_FULL);

@@ -17,6 +17,8 @@
 
 #include "clock.h"
 
+#define EBUSY 16
+
 #define TASK_DEAD 0x80 /* include/linux/sched.h, since 4.14 */
 
 static __always_inline unsigned int task_state(struct task_struct *task)
@@ -171,7 +173,8 @@ static __always_inline void task_ended(struct task_record *t, struct task_struct
 	read_books(t, task);
 	read_counters(t, task);
 	t->ended_ns = now;
-	bpf_map_delete_elem(&task_of, &key);
+	if ((int)bpf_map_delete_elem(&task_of, &key) == -EBUSY)
+		lose(LOST_MAP_UPDATE);
 	t->state = RECORD_ENDED;
 	__sync_fetch_and_add(&nr_ended, 1);
 	if (nr_ended >= wake_up_after)
@@ -221,6 +224,10 @@ static __always_inline struct task_record *slot_record(struct cpu_slot *slot)
 
 	if (likely(slot->task != SLOT_UNSURE))
 		return task_at(slot->task);
+	if (!tracing) {
+		slot->task = 0;
+		return NULL;
+	}
 	task = (struct task_struct *)bpf_get_current_task();
 	t = record_of(task, &index);
 	if (!t) {

@@ -140,6 +140,7 @@ struct task_record {
 	__u32 tid;  /* in the tracer's */
 	__u16 is_leader;
 	__u8 has_execed;
+	__u8 is_compat; /* when listed: the call that it was in, if any, was a 32-bit one */
 	__u8 is_ending; /* on its way out; only its last switch is still to come */
 	char comm[COMM_LEN];
 };

@@ -181,3 +181,22 @@ suite_setup() {
 	sound "$T/report.json"
 	[[ $(value "$T/report.json" 'len(r["processes"])') -eq 3 ]]
 }
+
+@test "a process whose first thread has ended is traced, not taken for dead" {
+	"$PYTHON" - >"$T/leaderless" 3>&- <<-'EOF' &
+		import ctypes, os, signal, threading
+		def stay():
+		    print(os.getpid(), flush=True)
+		    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+		    while True:
+		        os.getppid()
+		threading.Thread(target=stay).start()
+		ctypes.CDLL(None).syscall(60, 0)  # exit(2): this thread alone
+	EOF
+	until [[ -s $T/leaderless ]]; do :; done
+	until grep -q "^State:.Z" "/proc/$(<"$T/leaderless")/status"; do :; done
+	trace_start attach -d 0.3 -F json -o "$T/report.json" "$(<"$T/leaderless")"
+	trace_end 0
+	sound "$T/report.json"
+	kill -KILL "$(<"$T/leaderless")"
+}

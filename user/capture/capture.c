@@ -23,6 +23,9 @@
 /* Threads that ended keep rows of their own up to this many per process; others are summed up. */
 #define MAX_ENDED_THREADS 1024
 
+/* So do processes that ended, up to this many. */
+#define MAX_ENDED_PROCESSES 1024
+
 struct tracked {
 	bool used;
 	bool has_ended_record; /* its record said so at the last poll */
@@ -37,6 +40,8 @@ struct capture {
 	struct tracked *tracked; /* by index of the process record */
 	struct process *finished;
 	size_t nr_finished, cap_finished;
+	size_t folded; /* index in finished of the row for many; valid if has_folded */
+	bool has_folded;
 	char *started; /* RFC 3339 */
 	uint64_t began_ns, ended_ns, setup_ns;
 	bool has_ended;
@@ -129,9 +134,14 @@ static void take_in_thread(struct process *p, struct thread *t, bool is_leader)
 		return;
 	}
 	folded = folded_thread(p);
+	if (!folded->nr_folded) { /* an unknown figure stays unknown only among its like */
+		folded->stats = t->stats;
+		folded->books = t->books;
+	} else {
+		task_stats_merge(&folded->stats, &t->stats);
+		task_books_merge(&folded->books, &t->books);
+	}
 	folded->nr_folded += t->nr_folded;
-	task_stats_merge(&folded->stats, &t->stats);
-	task_books_merge(&folded->books, &t->books);
 	syscalls_merge(&folded->calls, &t->calls);
 	thread_free(t);
 }
@@ -153,13 +163,36 @@ static void fold_ended_thread(struct capture *c, uint32_t index)
 	record_release(c->kernel, index);
 }
 
+/* Adds a process that ended to the one row, of pid 0, for those beyond MAX_ENDED_PROCESSES. */
+static void fold_process(struct capture *c, struct process *p)
+{
+	struct process *folded;
+
+	if (!c->has_folded) {
+		folded = vec_push(c->finished, c->nr_finished, c->cap_finished);
+		*folded = (struct process){.ended = true, .exit_status = -1};
+		folded->comm = xstrdup("(ended)");
+		c->has_folded = true;
+		c->folded = c->nr_finished - 1;
+	}
+	folded = &c->finished[c->folded];
+	for (size_t i = 0; i < p->nr_threads; i++)
+		take_in_thread(folded, &p->threads[i], false);
+	if (p->rss_peak_bytes > folded->rss_peak_bytes)
+		folded->rss_peak_bytes = p->rss_peak_bytes;
+	process_free(p);
+}
+
 static void finish_process(struct capture *c, uint32_t index)
 {
 	struct process_record *record = pool_at(kernel_processes(c->kernel), index);
 	struct tracked *t = &c->tracked[index];
 
 	set_end(&t->process, record);
-	*vec_push(c->finished, c->nr_finished, c->cap_finished) = t->process;
+	if (c->nr_finished < MAX_ENDED_PROCESSES || record->is_target)
+		*vec_push(c->finished, c->nr_finished, c->cap_finished) = t->process;
+	else
+		fold_process(c, &t->process);
 	*t = (struct tracked){};
 	memset(record, 0, sizeof(*record));
 	pool_give_back(kernel_processes(c->kernel), index);
@@ -343,15 +376,16 @@ int capture_report(struct capture *c, struct report *r)
 
 /* --- start and end ---------------------------------------------------------------------------- */
 
-static bool is_found(const struct capture *c, pid_t pid)
+static bool is_found(const struct capture *c, pid_t pid, uint64_t start_ticks)
 {
 	const struct pool *pool = kernel_processes(c->kernel);
+	uint64_t tick_ns = 1000000000 / sysconf(_SC_CLK_TCK);
 
 	for (uint32_t i = 1; i < pool->nr; i++) {
 		const struct process_record *p = pool_at(pool, i);
 
 		if (p->state != RECORD_FREE && p->is_target && p->pid == (uint32_t)pid)
-			return true;
+			return !start_ticks || p->started_ns / tick_ns == start_ticks;
 	}
 	return false;
 }
@@ -360,7 +394,7 @@ static bool is_found(const struct capture *c, pid_t pid)
 static int check_targets(const struct capture *c)
 {
 	for (size_t i = 0; i < c->options.nr_pids; i++) {
-		if (is_found(c, c->options.pids[i]) || kernel_lost(c->kernel, LOST_PROCESSES_FULL))
+		if (is_found(c, c->options.pids[i], c->options.start_ticks[i]) || kernel_lost(c->kernel, LOST_PROCESSES_FULL))
 			continue;
 		msg_error(
 			"process %d is not in the kernel's list of tasks: it ended before tracing "

@@ -21,6 +21,11 @@ struct capture_options {
 	bool from_exec; /* the one target is our own child: count from its execve(2) on */
 	unsigned int max_threads;
 	const pid_t *pids;
+	/*
+	 * Start time of each, field 22 of /proc/PID/stat: with the pid, its identity. 0: not
+	 * needed, the process is our child.
+	 */
+	const uint64_t *start_ticks;
 	size_t nr_pids;
 	uint64_t setup_began_ns; /* CLOCK_MONOTONIC when the command started */
 };

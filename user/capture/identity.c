@@ -11,7 +11,10 @@
 #include "base/strings.h"
 #include "capture/identity.h"
 
-/* The whole of a small /proc file, NUL-terminated; NULL if it cannot be read. */
+/* More of a /proc file is not read: a process can make its command line as long as it likes. */
+#define MAX_PROC_BYTES (128 * 1024)
+
+/* A /proc file, NUL-terminated; NULL if it cannot be read. */
 static char *read_proc(pid_t pid, const char *file, size_t *len)
 {
 	__cleanup(close_fd) int fd = -1;
@@ -25,7 +28,7 @@ static char *read_proc(pid_t pid, const char *file, size_t *len)
 		return NULL;
 	text = xcalloc(1, cap);
 	*len = 0;
-	while ((n = read(fd, text + *len, cap - *len - 1)) > 0) {
+	while (*len < MAX_PROC_BYTES && (n = read(fd, text + *len, cap - *len - 1)) > 0) {
 		*len += n;
 		if (*len + 1 == cap)
 			text = xrealloc(text, cap *= 2);
@@ -128,6 +131,6 @@ uint64_t identity_rss_peak(pid_t pid)
 	unsigned long long kib;
 
 	if (!line || sscanf(line, "\nVmHWM: %llu kB", &kib) != 1)
-		return 0;
+		return METRIC_UNKNOWN;
 	return kib * 1024;
 }

@@ -14,7 +14,7 @@
  */
 void identity_fill(struct process *p, const struct process_record *record,
 		   const struct process *parent);
-/* The peak resident set of a live process, bytes; 0 if it has just ended. */
+/* The peak resident set of a live process, bytes; METRIC_UNKNOWN if /proc does not say. */
 uint64_t identity_rss_peak(pid_t pid);
 
 #endif

@@ -307,7 +307,7 @@ static void add_endless_call(const struct task_record *t, struct thread *out)
 	fclose(f);
 	if (sscanf(text, "%ld ", &nr) != 1 || nr < 0 || nr >= KEY_NR_INVALID)
 		return; /* "running": in its own code */
-	c = get_call(out, nr);
+	c = get_call(out, nr | (t->is_compat ? KEY_COMPAT : 0));
 	c->stats.in_flight_start++;
 	c->stats.in_flight++;
 	out->books.entries++; /* before the trace, but entered all the same */

@@ -86,6 +86,10 @@ static char *find_command(const char *name)
 	const char *path = getenv("PATH"), *end;
 	int err = ENOENT;
 
+	if (!name[0]) {
+		errno = ENOENT;
+		return NULL;
+	}
 	if (strchr(name, '/')) {
 		if (is_executable_file(name))
 			return xstrdup(name);
@@ -171,6 +175,7 @@ struct child_plan {
 	char **argv;
 	struct credentials credentials;
 	sigset_t signal_mask;
+	void (*inherited_sigchld)(int); /* ignored, it would keep the exit status from us */
 	int go[2];     /* to the child: go on */
 	int failed[2]; /* from the child: the errno of what failed */
 };
@@ -196,6 +201,7 @@ __attribute__((noreturn)) static void be_child(const struct child_plan *plan)
 	char byte;
 
 	signal(SIGPIPE, inherited_sigpipe);
+	signal(SIGCHLD, plan->inherited_sigchld);
 	sigprocmask(SIG_SETMASK, &plan->signal_mask, NULL);
 	/* Without a word from the parent, it is gone: nothing to run for. */
 	if (!err && read(plan->go[0], &byte, 1) != 1)
@@ -287,6 +293,7 @@ static int start_as(struct session *s, struct child_plan *plan)
 	int code = s->options.user ? find_user(s->options.user, &plan->credentials) : 0;
 
 	session_block_signals(&plan->signal_mask);
+	plan->inherited_sigchld = signal(SIGCHLD, SIG_DFL);
 	if (!code)
 		code = trace_command(s, plan);
 	if (s->nr_targets)

@@ -129,7 +129,7 @@ static int write_report(const struct options *o, const struct report *r, FILE *o
 }
 
 /* Prints a report of what was counted up to now. */
-static void print_report(struct loop *l, bool is_last)
+static void print_report(struct loop *l)
 {
 	const struct options *o = &l->session->options;
 	struct report r = {};
@@ -143,10 +143,8 @@ static void print_report(struct loop *l, bool is_last)
 	}
 	if (!report_audits_hold(&r)) {
 		r.capture.complete = false;
-		if (is_last) {
-			name_failed_audits(&r);
-			l->exit_code = EXIT_UNTRUSTED;
-		}
+		name_failed_audits(&r);
+		l->exit_code = EXIT_UNTRUSTED;
 	}
 	err = write_report(o, &r, output_of(l));
 	if (err) {
@@ -256,8 +254,11 @@ static void on_signal(struct loop *l)
 				l->is_over = true;
 			continue;
 		}
-		/* From the terminal, the command got it too; from a person, it is passed on. */
-		if (info.ssi_code != SI_KERNEL)
+		/*
+		 * From the terminal, or from the command to its whole group, the command got it
+		 * too; else it is passed on.
+		 */
+		if (info.ssi_code != SI_KERNEL && (pid_t)info.ssi_pid != child)
 			kill(child, info.ssi_signo);
 	}
 }
@@ -296,7 +297,7 @@ static int wait_for_end(struct loop *l)
 			show_progress(l);
 		}
 		if (!l->is_over && has_fired(l, FD_INTERVAL))
-			print_report(l, false);
+			print_report(l);
 	}
 	return 0;
 }
@@ -307,6 +308,7 @@ static int start(struct loop *l)
 {
 	struct session *s = l->session;
 	pid_t *pids = xcalloc(s->nr_targets, sizeof(*pids));
+	uint64_t *start_ticks = xcalloc(s->nr_targets, sizeof(*start_ticks));
 	struct capture_options co = {
 		.mode = s->mode,
 		.command = s->command,
@@ -315,15 +317,19 @@ static int start(struct loop *l)
 		.from_exec = s->child != 0,
 		.max_threads = s->options.max_threads,
 		.pids = pids,
+		.start_ticks = start_ticks,
 		.nr_pids = s->nr_targets,
 		.setup_began_ns = s->began_ns,
 	};
 	int err;
 
-	for (size_t i = 0; i < s->nr_targets; i++)
+	for (size_t i = 0; i < s->nr_targets; i++) {
 		pids[i] = s->targets[i].pid;
+		start_ticks[i] = s->targets[i].start_ticks;
+	}
 	err = capture_start(&l->capture, &co);
 	free(pids);
+	free(start_ticks);
 	if (!err)
 		return EXIT_COMPLETE;
 	if (err == -EPERM || err == -EOPNOTSUPP || err == -ESRCH)
@@ -390,7 +396,7 @@ static void trace(struct loop *l)
 	if (capture_end(l->capture))
 		l->exit_code = EXIT_FAILED;
 	else
-		print_report(l, true);
+		print_report(l);
 }
 
 int session_run(struct session *s)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,24 +40,38 @@ static pid_t process_of(pid_t tid)
 	return tgid;
 }
 
-static int check_kind(pid_t pid)
+/* A pidfd is readable once every thread of its process has ended (pidfd_open(2)). */
+static bool has_ended(int pidfd)
+{
+	struct pollfd fd = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&fd, 1, 0) > 0;
+}
+
+/*
+ * Looks at what the pidfd holds. The line that is read is that process's own if the process still
+ * lives afterwards: until then its number cannot be another's.
+ */
+static int check_kind(struct target *t)
 {
 	__cleanup(fclose) FILE *f = NULL;
-	char path[64], line[1024] = "", state, *after_comm;
+	char path[64], line[1024] = "", *after_comm;
+	unsigned long long start_ticks;
 	unsigned int flags;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", t->pid);
 	f = fopen(path, "re");
-	if (!f || !fgets(line, sizeof(line), f))
-		return refuse(pid, "ended before tracing could start");
+	if (!f || !fgets(line, sizeof(line), f) || has_ended(t->pidfd))
+		return refuse(t->pid, "has ended, before tracing could start");
 	after_comm = strrchr(line, ')');
 	if (!after_comm ||
-	    sscanf(after_comm + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
-		return refuse(pid, "/proc shows it in a form that socktrace does not know");
+	    sscanf(after_comm + 1,
+		   " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+		   &flags, &start_ticks) != 2)
+		return refuse(t->pid, "/proc shows it in a form that socktrace does not know");
 	if (flags & PF_KTHREAD)
-		return refuse(pid, "is a kernel thread: it makes no system calls; name a process");
-	if (state == 'Z' || state == 'X')
-		return refuse(pid, "has ended already, and waits for its parent to notice");
+		return refuse(t->pid, "is a kernel thread: it makes no system calls; name a process");
+	t->start_ticks = start_ticks;
 	return 0;
 }
 
@@ -87,7 +103,7 @@ int target_open(const char *text, struct target *t)
 		return err;
 	t->pidfd = syscall(SYS_pidfd_open, t->pid, 0);
 	if (t->pidfd >= 0)
-		return check_kind(t->pid);
+		return check_kind(t);
 	if (errno == ESRCH)
 		return refuse(t->pid, "no such process; look for it with ps or pidof");
 	/* EINVAL, or since 6.9 ENOENT: a thread, but not its process's first (pidfd_open(2)). */

@@ -2,12 +2,14 @@
 #ifndef SOCKTRACE_CMD_TARGETS_H
 #define SOCKTRACE_CMD_TARGETS_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /* A process to trace, held by a descriptor so that its number cannot come to mean another. */
 struct target {
 	pid_t pid;
 	int pidfd;
+	uint64_t start_ticks; /* field 22 of /proc/PID/stat: with pid, its identity; 0: our child */
 };
 
 /*

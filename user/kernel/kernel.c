@@ -174,7 +174,7 @@ static int set_sizes(struct kernel *k)
 	       set_size(s->maps.task_of, n) ?: set_size(s->maps.free_tasks, n) ?:
 	       set_size(s->maps.processes, n / 2 + 2) ?: set_size(s->maps.process_of, n / 2 + 1) ?:
 	       set_size(s->maps.free_processes, n / 2 + 1) ?:
-	       set_size(s->maps.targets, n / 2 + 1) ?:
+	       set_size(s->maps.targets, n / 2 + 1024) ?:
 	       set_size(s->maps.rows, (n + 1) * CHUNK) ?: set_size(s->maps.free_rows, n) ?:
 	       set_size(s->maps.blocks, (2 * n + 1) * CHUNK) ?:
 	       set_size(s->maps.free_blocks, 2 * n);
@@ -377,6 +377,8 @@ int kernel_open(struct kernel **kp, const struct kernel_options *options)
 	k->log = xcalloc(1, LOG_LEN);
 	k->nr_cpus = libbpf_num_possible_cpus();
 	err = kernel_has_btf() ? load(k) : -EOPNOTSUPP;
+	if (err == -EINVAL) /* a kind of map, or a flag, that this kernel does not have */
+		err = -EOPNOTSUPP;
 	err = err ?: settle_results(k);
 	err = err ?: set_up_pools(k);
 	if (!err) {
