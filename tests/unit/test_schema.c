@@ -48,7 +48,7 @@ static void test_the_schema_tells_what_is_not_a_report(void **state)
 	} faults[] = {
 		{"\"socktrace/1\"", "\"socktrace/2\""},
 		{"\"pid\": 4242", "\"pid\": \"4242\""},
-		{"\"pid\": 4242", "\"pid\": 0"},
+		{"\"pid\": 4242", "\"pid\": -1"},
 		{"\"mode\": \"attach\"", "\"mode\": \"attached\""},
 		{"\"user_ns\": ", "\"usr_ns\": "},
 		{"\"calls\": ", "\"calls\": -"},

@@ -24,7 +24,7 @@
 #define MAX_ENDED_THREADS 1024
 
 /* So do processes that ended, up to this many. */
-#define MAX_ENDED_PROCESSES 1024
+#define MAX_ENDED_PROCESSES 4096
 
 struct tracked {
 	bool used;
@@ -394,7 +394,8 @@ static bool is_found(const struct capture *c, pid_t pid, uint64_t start_ticks)
 static int check_targets(const struct capture *c)
 {
 	for (size_t i = 0; i < c->options.nr_pids; i++) {
-		if (is_found(c, c->options.pids[i], c->options.start_ticks[i]) || kernel_lost(c->kernel, LOST_PROCESSES_FULL))
+		if (is_found(c, c->options.pids[i], c->options.start_ticks[i]) ||
+		    kernel_lost(c->kernel, LOST_PROCESSES_FULL))
 			continue;
 		msg_error(
 			"process %d is not in the kernel's list of tasks: it ended before tracing "
