@@ -64,6 +64,7 @@ help:
 	@echo 'make check-unit           unit tests alone'
 	@echo 'make install DESTDIR= PREFIX=/usr/local'
 	@echo 'make bench-syscall        what tracing costs one call, against empty programs (root)'
+	@echo 'make bench-socket         what it costs programs that use sockets, the same way (root)'
 	@echo 'make bench-redis          what it costs a redis-server (root)'
 	@echo 'make clean'
 	@echo 'SANITIZE=1 builds with ASan and UBSan, V=1 shows commands, CC=clang works too'
@@ -113,8 +114,8 @@ $(SKEL): $(OUT)/socktrace.bpf.o
 BUILD_PACKAGES := gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
 	libsmartcols-dev libjson-c-dev libseccomp-dev linux-libc-dev
 TEST_PACKAGES := libcmocka-dev bats strace redis-server redis-tools nginx-light apache2-utils \
-	python3 python3-jsonschema gcc-multilib libclang-rt-14-dev man-db groff iproute2 procps \
-	util-linux git
+	iperf3 curl socat nftables python3 python3-jsonschema gcc-multilib libclang-rt-14-dev \
+	man-db groff iproute2 procps util-linux git
 
 .PHONY: deps deps-build
 deps:
@@ -131,14 +132,15 @@ $(OUT)/tests/unit/%: tests/unit/%.c $(PURE_OBJS)
 check-unit: $(UNIT_BINS)
 	$(Q)for t in $^; do echo "# $$t"; $$t || exit 1; done
 
-# Programs that know what they do: tests/e2e/programs/NAME.c, each with truth.c; compat a second
-# time as a 32-bit program.
+# Programs that know what they do: tests/e2e/programs/NAME.c, each with the files of E2E_LIB;
+# compat and moves a second time as 32-bit programs.
 E2E_DIR  := $(OUT)/tests/e2e
-E2E_SRCS := $(filter-out tests/e2e/programs/truth.c,$(wildcard tests/e2e/programs/*.c))
-E2E_BINS := $(E2E_SRCS:tests/e2e/programs/%.c=$(E2E_DIR)/%) $(E2E_DIR)/compat32
+E2E_LIB  := $(addprefix tests/e2e/programs/,truth.c endpoint.c net.c)
+E2E_SRCS := $(filter-out $(E2E_LIB),$(wildcard tests/e2e/programs/*.c))
+E2E_BINS := $(E2E_SRCS:tests/e2e/programs/%.c=$(E2E_DIR)/%) $(E2E_DIR)/compat32 $(E2E_DIR)/moves32
 E2E_CC    = $(Q)mkdir -p $(@D) && $(CC) -D_GNU_SOURCE -Itests/e2e/programs $(CFLAGS_ALL) -MMD -MP -MF $@.d
 
-$(E2E_DIR)/compat32: tests/e2e/programs/compat.c tests/e2e/programs/truth.c
+$(E2E_DIR)/%32: tests/e2e/programs/%.c $(E2E_LIB)
 	$(call msg,TEST,$@)
 	$(E2E_CC) -m32 -static $(filter %.c,$^) -pthread -o $@
 
@@ -146,7 +148,7 @@ $(E2E_DIR)/bare: tests/e2e/programs/bare.c
 	$(call msg,TEST,$@)
 	$(E2E_CC) -static -nostdlib -nostartfiles -ffreestanding -fno-stack-protector $(filter %.c,$^) -o $@
 
-$(E2E_DIR)/%: tests/e2e/programs/%.c tests/e2e/programs/truth.c
+$(E2E_DIR)/%: tests/e2e/programs/%.c $(E2E_LIB)
 	$(call msg,TEST,$@)
 	$(E2E_CC) $(filter %.c,$^) -pthread -o $@
 
@@ -168,20 +170,30 @@ demo: deps
 
 # --- benchmarks ----------------------------------------------------------------------------------
 
-$(OUT)/bench/floor.skel.h: $(OUT)/tests/bench/floor.bpf.o
+BENCH_BIN = $(Q)$(CC) $(CPPFLAGS_ALL) -I$(OUT)/bench $(CFLAGS_ALL) $(filter %.c,$^) -lbpf -lelf -lz -o $@
+
+$(OUT)/bench/floor.skel.h $(OUT)/bench/empty.skel.h: $(OUT)/bench/%.skel.h: $(OUT)/tests/bench/%.bpf.o
 	$(call msg,SKEL,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(BPFTOOL) gen skeleton $< name floor_bpf > $@.tmp
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp
 	$(Q)mv $@.tmp $@
 
-$(OUT)/bench/bench-%: tests/bench/%.c $(OUT)/bench/floor.skel.h
-	$(call msg,CC,$<)
-	$(Q)$(CC) $(CPPFLAGS_ALL) -I$(OUT)/bench $(CFLAGS_ALL) $< -lbpf -lelf -lz -o $@
+$(OUT)/bench/bench-socket: $(addprefix tests/bench/,socket.c loads.c loads.h floors.c floors.h bench.c bench.h) $(OUT)/bench/empty.skel.h
+	$(call msg,CC,$@)
+	$(BENCH_BIN)
+
+$(OUT)/bench/bench-%: tests/bench/%.c tests/bench/bench.c tests/bench/bench.h $(OUT)/bench/floor.skel.h
+	$(call msg,CC,$@)
+	$(BENCH_BIN)
 
 ROUNDS ?= 9
 .PHONY: bench-syscall
 bench-syscall: all $(OUT)/bench/bench-syscall
 	$(Q)$(OUT)/bench/bench-syscall $(OUT)/socktrace $(ROUNDS)
+
+.PHONY: bench-socket
+bench-socket: all $(OUT)/bench/bench-socket
+	$(Q)$(OUT)/bench/bench-socket $(OUT)/socktrace $(ROUNDS)
 
 .PHONY: bench-redis
 bench-redis: all $(OUT)/bench/bench-floor

@@ -20,6 +20,22 @@ static __always_inline long arch_regs_nr(const struct pt_regs *regs)
 	return regs->orig_ax;
 }
 
+/* Of the kernel's own functions, in a kprobe. */
+#define arch_function_arg0(regs)   ((regs)->di)
+#define arch_function_arg3(regs)   ((regs)->cx)
+#define arch_function_result(regs) ((regs)->ax)
+
+/* Argument @n (0 to 3) of the call that @regs belong to, at its return too. */
+static __always_inline __u64 arch_call_arg(const struct pt_regs *regs, int n, bool compat)
+{
+	if (compat)
+		return (__u32)(n == 0	? regs->bx
+			       : n == 1 ? regs->cx
+			       : n == 2 ? regs->dx
+					: regs->si);
+	return n == 0 ? regs->di : n == 1 ? regs->si : n == 2 ? regs->dx : regs->r10;
+}
+
 static __always_inline bool arch_is_compat(const struct task_struct *task)
 {
 	return task->thread_info.status & TS_COMPAT;
@@ -42,6 +58,16 @@ static __always_inline bool arch_is_compat_probed(struct task_struct *task)
 static __always_inline long arch_regs_nr(const struct pt_regs *regs)
 {
 	return regs->syscallno;
+}
+
+#define arch_function_arg0(regs)   ((regs)->regs[0])
+#define arch_function_arg3(regs)   ((regs)->regs[3])
+#define arch_function_result(regs) ((regs)->regs[0])
+
+/* Argument @n (0 to 3) of the call that @regs belong to; the result overwrites x0. */
+static __always_inline __u64 arch_call_arg(const struct pt_regs *regs, int n, bool compat)
+{
+	return n ? regs->regs[n] : regs->orig_x0;
 }
 
 static __always_inline bool arch_is_compat(const struct task_struct *task)

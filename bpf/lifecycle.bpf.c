@@ -126,6 +126,14 @@ static __always_inline struct task_record *task_add(struct task_struct *task, __
 	return NULL;
 }
 
+static __always_inline void note_untraced_child(const struct task_record *parent)
+{
+	struct process_record *p = process_at(parent->process);
+
+	if (p)
+		p->has_untraced_child = 1;
+}
+
 /* Runs in the parent, before the child can run. Threads of io_uring pass here too. */
 SEC("tp_btf/task_newtask")
 int BPF_PROG(task_newtask, struct task_struct *child)
@@ -140,10 +148,14 @@ int BPF_PROG(task_newtask, struct task_struct *child)
 	if (found) {
 		process = *found;
 		tid = tracer_pid_of(child);
-	} else if (follow) {
+	} else {
 		parent = current_record();
 		if (!parent)
 			return 0;
+		if (!follow) {
+			note_untraced_child(parent);
+			return 0;
+		}
 		tid = tracer_pid_of(child);
 		process = process_add(child, tid, parent->process, false);
 	}

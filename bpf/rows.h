@@ -35,7 +35,6 @@ static __always_inline __u32 take(void *pool, __u32 *next)
 	return index;
 }
 
-
 /* The row of @key, made if missing; NULL (and counted as lost) if there is no room. */
 static __always_inline struct call_row *row_get(struct task_record *t, __u32 key)
 {

@@ -14,6 +14,22 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/*
+ * The verifier walks through a function anew for every state in which it is called, unless it is
+ * global: then once, knowing nothing of the arguments, which must be numbers. For what is called
+ * from many places; weak, because each object file has it.
+ */
+#define GLOBAL __noinline __weak
+
+/* An address as a number, which the verifier lets pass to a global function. */
+static __always_inline __u64 address_of(const void *pointer)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
+	return address;
+}
+
 /* Sizes are set by user space before loading. Weak: the linker keeps one definition of each. */
 
 struct {
@@ -56,13 +72,30 @@ struct {
 	__type(value, struct process_record);
 } processes __weak SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sock_record);
+} socks __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sock_use);
+} uses __weak SEC(".maps");
+
 /* Free elements: of tasks and processes one by one, of rows and blocks by chunk number. */
 struct {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(max_entries, 1);
 	__type(value, __u32);
 } free_tasks __weak SEC(".maps"), free_rows __weak SEC(".maps"), free_blocks __weak SEC(".maps"),
-	free_processes __weak SEC(".maps");
+	free_processes __weak SEC(".maps"),
+	free_socks __weak SEC(".maps"), free_uses __weak SEC(".maps");
 
 /*
  * Wakes user space when records that ended fill a good part of the pool; carries nothing. (A ring
@@ -97,10 +130,34 @@ struct {
 	__type(value, __u32);
 } targets __weak SEC(".maps");
 
+/* From a struct sock's address to its record. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, __u32);
+} sock_of __weak SEC(".maps");
+
+/* From a socket's record and a process to the latter's counts, if they do not stand in the former.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct sock_use_key);
+	__type(value, __u32);
+} use_of __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct drop_key);
+	__type(value, struct drop_count);
+} drops __weak SEC(".maps");
+
 /* Known at load time; the verifier removes what they switch off. */
 extern const volatile bool detail_full;
 extern const volatile bool follow;
-extern const volatile __u32 wake_up_after; /* threads that ended */
+extern const volatile __u32 wake_up_after;  /* threads that ended */
 extern const volatile __u8 row_kinds[KEYS]; /* enum row_kind by key */
 
 /*
@@ -120,6 +177,15 @@ extern __u32 nr_ended;
 /* Depth of the tracer's PID namespace. */
 extern __u32 tracer_pid_level;
 extern __u64 lost[NR_LOST];
+/* While the sockets that exist already are being listed. */
+extern __u32 listing_sockets;
+/* Sockets whose record ended, and records taken, since user space last looked; it resets both. */
+extern __u32 nr_ended_sockets, nr_new_sockets;
+extern const volatile __u32 wake_up_after_sockets;
+/* No better place shows the bytes: the results of calls do. */
+extern const volatile bool bytes_by_calls;
+/* Local TCP ports on which a traced process has been listening. */
+extern __u8 listens_on[65536];
 
 static __always_inline void lose(enum lost_reason reason)
 {

@@ -5,7 +5,9 @@
 /*
  * The kernel types that the programs use, and of them only the fields that the programs read.
  * Written by hand from include/linux/sched.h, sched/signal.h, pid.h, binfmts.h, mm_types.h,
- * kernel/sched/sched.h and arch/{x86,arm64}/include of Linux 5.10 to 6.18. Offsets are not taken
+ * fdtable.h, fs.h, net.h, skbuff.h, tcp.h, udp.h, include/net/{sock,inet_sock,
+ * inet_connection_sock,af_unix}.h, kernel/sched/sched.h and arch/{x86,arm64}/include of Linux 5.10
+ * to 6.18. Offsets are not taken
  * from here: each access is relocated at load time against the running kernel's own BTF (CO-RE).
  */
 
@@ -21,6 +23,7 @@ typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u32 __wsum;
 typedef __s32 pid_t;
+typedef unsigned long size_t;
 typedef _Bool bool;
 enum { false = 0, true = 1 };
 
@@ -29,6 +32,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_QUEUE = 22,
+	BPF_MAP_TYPE_STACK = 23,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 /* Its number is the kernel's own business: only its existence is asked for. */
@@ -41,7 +45,7 @@ enum { BPF_RB_FORCE_WAKEUP = 2 };
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long orig_ax;
+	unsigned long r10, r9, r8, ax, bx, cx, dx, si, di, bp, orig_ax;
 };
 struct thread_info {
 	unsigned long flags;
@@ -49,6 +53,8 @@ struct thread_info {
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
+	__u64 regs[31];
+	__u64 orig_x0;
 	__s32 syscallno;
 };
 struct thread_info {
@@ -60,6 +66,14 @@ struct thread_info {
 
 struct pid_namespace;
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct in6_addr {
+	__u64 halves[2]; /* not the kernel's names: only copied as a whole */
+};
+
 struct upid {
 	int nr;
 	struct pid_namespace *ns;
@@ -70,16 +84,136 @@ struct pid {
 	struct upid numbers[];
 };
 
-typedef struct {
-	int counter;
-} atomic_t;
-
 struct signal_struct {
 	atomic_t live;
 	int group_exit_code;
 	unsigned int flags;
 	unsigned long maxrss;
 };
+
+struct sock_common {
+	__be32 skc_daddr, skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	unsigned char skc_ipv6only : 1;
+	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+	unsigned long skc_flags;
+};
+
+struct sk_buff_head {
+	__u32 qlen;
+};
+
+struct sk_buff {
+	unsigned int len;
+};
+
+/* Since 6.18: where UDP counts its drops (sock.sk_drops before). */
+struct numa_drop_counters {
+	atomic_t drops0, drops1;
+};
+
+struct inode {
+	unsigned short i_mode;
+	unsigned long i_ino;
+};
+
+typedef struct {
+	long counter;
+} atomic_long_t;
+
+typedef struct {
+	atomic_long_t refcnt;
+} file_ref_t;
+
+struct file {
+	file_ref_t f_ref;
+	struct inode *f_inode;
+	void *private_data;
+};
+
+/* Before 6.13 (90ee6ed776c0 "fs: port files to file_ref"). */
+struct file___before_6_13 {
+	atomic_long_t f_count;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct sock;
+
+struct socket {
+	struct file *file;
+	struct sock *sk;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	atomic_t sk_drops;
+	struct sk_buff_head sk_receive_queue;
+	struct {
+		atomic_t rmem_alloc;
+	} sk_backlog;
+	unsigned char sk_userlocks;
+	int sk_rcvbuf;
+	struct socket *sk_socket;
+	__u16 sk_protocol;
+	__u16 sk_type;
+	unsigned long sk_ino; /* since 6.18 */
+	struct numa_drop_counters *sk_drop_counters;
+};
+
+struct tcp_ulp_ops;
+
+struct inet_connection_sock {
+	const struct tcp_ulp_ops *icsk_ulp_ops;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 srtt_us, mdev_us;
+	__u32 snd_cwnd;
+	__u32 mss_cache;
+	__u32 write_seq, snd_una, rcv_nxt, copied_seq;
+	__u64 bytes_acked, bytes_received;
+	__u32 total_retrans;
+	__u32 rate_delivered, rate_interval_us;
+	__u32 chrono_start, chrono_stat[3];
+	__u8 chrono_type : 2;
+	__u8 syn_data : 1;
+	__u8 syn_fastopen : 1;
+};
+
+struct udp_sock {
+	int pending;
+	__u16 gso_size;
+	struct sk_buff_head reader_queue;
+};
+
+struct sockaddr_un {
+	unsigned short sun_family;
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[];
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
+};
+
+struct msghdr;
 
 struct mm_struct {
 	unsigned long arg_start, arg_end;
@@ -107,6 +241,7 @@ struct task_struct {
 	unsigned int flags;
 	struct sched_entity se;
 	struct mm_struct *mm;
+	struct files_struct *files;
 	int exit_state;
 	int exit_code;
 	pid_t pid;
@@ -137,6 +272,13 @@ struct bpf_iter_meta;
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
 };
 
 #pragma clang attribute pop

@@ -27,22 +27,27 @@
  * A system call is known by a key: its number, and the table the number belongs to. No table has
  * NR_INVALID; every number above it is counted there.
  */
-#define KEY_NR_MASK	0x3ff
-#define KEY_NR_INVALID	0x3ff
-#define KEY_COMPAT	0x400 /* 32-bit call */
-#define KEY_X32		0x800 /* x32 call (bit 30 of the number) */
-#define KEYS		0x1000
+#define KEY_NR_MASK    0x3ff
+#define KEY_NR_INVALID 0x3ff
+#define KEY_COMPAT     0x400 /* 32-bit call */
+#define KEY_X32	       0x800 /* x32 call (bit 30 of the number) */
+#define KEYS	       0x1000
 
 /* task_record.call, when not a key: */
-#define CALL_NONE	0x1000 /* outside any call: a return now means that entry was skipped */
-#define CALL_UNKNOWN	0x1001 /* traced since it was under way: a return now began before */
-#define CALL_FORKED	0x1002 /* a new thread on its way out of its parent's call */
+#define CALL_NONE	 0x1000 /* outside any call: a return now means that entry was skipped */
+#define CALL_UNKNOWN	 0x1001 /* traced since it was under way: a return now began before */
+#define CALL_FORKED	 0x1002 /* a new thread on its way out of its parent's call */
 #define CALL_BEFORE_EXEC 0x1003 /* our own child: nothing counts before its execve(2) */
+
+/* bpf/pools.bpf.c */
+enum pool_number { POOL_TASKS, POOL_PROCESSES, POOL_ROWS, POOL_BLOCKS, POOL_SOCKS, POOL_USES };
+#define FILL_AT_ONCE 512
 
 enum record_state { RECORD_FREE, RECORD_LIVE, RECORD_ENDED };
 enum task_phase { PHASE_OFF, PHASE_ON };
 
-/* Preempted: still wants to run. Asleep: waits to be woken. Else it gave way, or was just listed. */
+/* Preempted: still wants to run. Asleep: waits to be woken. Else it gave way, or was just listed.
+ */
 enum off_reason { OFF_RUNNABLE, OFF_PREEMPTED, OFF_ASLEEP };
 
 /* Counts of durations in one octave, or of eight neighbouring error numbers. */
@@ -82,6 +87,24 @@ enum row_kind {
 	ROW_PLAIN,
 	ROW_BYTES,     /* a result >= 0 is a number of bytes */
 	ROW_NO_RESULT, /* rt_sigreturn: what it "returns" is the interrupted code's register */
+	ROW_KIND_MASK,
+};
+
+/* What a call does to a socket, in the bits above ROW_KIND_MASK of call_row.kind. */
+#define SOCKET_OP_SHIFT 2
+enum socket_op {
+	OP_NONE,
+	OP_TOUCH, /* bind, connect, listen: the socket is the process's from now on */
+	OP_ACCEPT,
+	OP_SPLICE, /* splice: from argument 0 to argument 2 */
+	/* the rest only where nothing better shows the bytes */
+	OP_SEND,	 /* descriptor in argument 0; so below, unless said */
+	OP_SEND_MANY,	 /* sendmmsg */
+	OP_RECEIVE,	 /* read: no flags */
+	OP_RECEIVE_FROM, /* recvfrom: flags in argument 3 */
+	OP_RECEIVE_MSG,	 /* recvmsg: flags in argument 2 */
+	OP_RECEIVE_MANY, /* recvmmsg: flags in argument 3 */
+	OP_FIRST_OF_CALLS = OP_SEND,
 };
 
 #define ROW_HEADS 16
@@ -96,25 +119,30 @@ struct books {
 	__u64 seen_exec_ns, kernel_exec_ns;
 };
 
+/* What a thread moved through sockets. */
+struct socket_sums {
+	__u64 sent_calls, sent_bytes, received_calls, received_bytes;
+};
+
 struct task_record {
 	/* touched by every system call */
 	__u32 call; /* key, or CALL_* */
 	__u32 phase;
 	__u64 enter_ns;
-	__u64 entries, exits; /* of calls whose entry was seen */
+	__u64 entries, exits;			 /* of calls whose entry was seen */
 	__u64 call_runnable_ns, call_blocked_ns; /* off the CPU during the present call */
 	__u32 rows[ROW_HEADS];			 /* by key % ROW_HEADS */
-	__u32 next_row, next_block;		 /* next free one of the chunk; at a chunk's edge: none */
+	__u32 next_row, next_block; /* next free one of the chunk; at a chunk's edge: none */
 
 	/* touched by every switch */
 	__u64 since_ns; /* on or off the CPU since */
 	__u64 woken_ns; /* first wake-up since it went off; 0: none */
 	__u32 went_off; /* enum off_reason */
 	__u32 has_base;
-	__u64 run_ns;	   /* on a CPU, by the clock of the calls */
-	__u64 charged_ns;  /* on a CPU, by the scheduler's clock: see bpf/switches.h */
-	__u64 listed_ns;   /* of these, before the first event: not in the kernel's count */
-	__u64 stolen_ns;   /* on a CPU, but taken by the hypervisor or interrupts; not charged */
+	__u64 run_ns;	  /* on a CPU, by the clock of the calls */
+	__u64 charged_ns; /* on a CPU, by the scheduler's clock: see bpf/switches.h */
+	__u64 listed_ns;  /* of these, before the first event: not in the kernel's count */
+	__u64 stolen_ns;  /* on a CPU, but taken by the hypervisor or interrupts; not charged */
 	__u64 runnable_ns, blocked_ns;
 	__u64 exec_start_ns; /* the scheduler's clock when it came on */
 	__u64 clock_skew_ns; /* its other clock less this one, then */
@@ -125,6 +153,10 @@ struct task_record {
 	/* from the first listing, and the last */
 	__u64 base_minor, base_major, base_migrations;
 	__u64 minor, major, migrations;
+	struct socket_sums sockets;
+	__u64 moving_sk; /* kretprobe: the socket of the send or receive under way */
+	__u32 moving_flags;
+	__u32 last_sock;       /* the socket of the last send or receive; 0: none */
 	__u64 extra_kernel_ns; /* on a CPU in calls whose beginning or end was not seen */
 
 	__u64 snapshot; /* number of the last snapshot that met this thread */
@@ -133,7 +165,7 @@ struct task_record {
 	__u64 start_ns; /* task_struct.start_time when its trace began */
 	__u64 first_ns; /* CLOCK_MONOTONIC when its trace began */
 	__u64 ended_ns;
-	__u64 task; /* its task_struct: the key in task_of */
+	__u64 task;  /* its task_struct: the key in task_of */
 	__u32 state; /* enum record_state */
 	__u32 process;
 	__u32 tgid; /* in the initial PID namespace */
@@ -150,26 +182,164 @@ struct task_record {
 
 struct process_record {
 	__u32 state;
-	__u32 pid;  /* in the tracer's PID namespace */
-	__u32 tgid; /* in the initial one */
-	__u32 parent; /* its parent's record, if traced when it forked */
+	__u32 pid;	  /* in the tracer's PID namespace */
+	__u32 tgid;	  /* in the initial one */
+	__u32 parent;	  /* its parent's record, if traced when it forked */
 	__u64 started_ns; /* start_boottime of its first thread */
 	__u64 ended_ns;
 	__u64 maxrss_pages;
-	__u32 execs; /* successful ones; counted last, when the fields below are whole */
+	__u32 execs;	   /* successful ones; counted last, when the fields below are whole */
 	__u32 wait_status; /* as wait(2) gives it */
 	__u32 is_target;   /* named by the user, not followed */
+	__u32 has_untraced_child;
 	__u32 args_len;
 	char filename[FILENAME_LEN]; /* as given to execve(2), last one */
 	char args[ARGS_LEN];	     /* NUL-separated, cut short */
 };
 
+/* --- sockets -------------------------------------------------------------------------------- */
+
+enum sock_protocol {
+	PROTO_NONE,
+	PROTO_TCP,
+	PROTO_UDP,
+	PROTO_UNIX_STREAM,
+	PROTO_UNIX_DGRAM,
+	PROTO_UNIX_SEQPACKET,
+	PROTO_RAW,
+	PROTO_MPTCP,
+	NR_PROTOS,
+};
+
+enum sock_role {
+	ROLE_NONE,
+	ROLE_LISTEN,
+	ROLE_ACCEPT,
+	ROLE_CONNECT,
+	ROLE_BIND,
+	ROLE_UNKNOWN, /* TCP connected before the trace */
+	NR_ROLES,
+};
+
+enum sock_closer { CLOSER_NONE, CLOSER_LOCAL, CLOSER_REMOTE };
+
+/* What one process moved through one socket. Several threads count here, with atomic adds. */
+struct sock_counts {
+	__u64 send_calls, send_bytes, send_errors;
+	__u64 receive_calls, receive_bytes, receive_errors;
+	__u64 peek_calls, peek_bytes, trunc_calls, trunc_bytes;
+	__u64 datagrams_sent;
+};
+
+/*
+ * Two counts of the same thing, read together: by the programs, in sock_record.counts alone, and
+ * by the kernel, since the socket's trace began.
+ */
+struct sock_books {
+	__u64 seen_sent, kernel_sent;
+	__u64 seen_received, kernel_received; /* seen: MSG_TRUNC included */
+	__u64 seen_drops, kernel_drops;
+};
+
+/* Of struct tcp_sock at the last look, since the socket's trace began where they add up. */
+struct sock_tcp {
+	__u32 srtt_us; /* 8 times */
+	__u32 mdev_us; /* 4 times */
+	__u32 cwnd, mss;
+	__u32 rate_delivered, rate_interval_us;
+	__u32 retransmits, retransmits_failed;
+	__u32 rwnd_limited, sndbuf_limited; /* jiffies */
+	__u32 resets_sent, resets_received, failed_connects;
+	__u32 base_retransmits, base_rwnd_limited, base_sndbuf_limited;
+};
+
+#define UNIX_NAME_LEN 108
+
+/* A socket. Times are CLOCK_MONOTONIC, 0: not (seen). */
+struct sock_record {
+	/* touched by every send and receive */
+	__u64 sk;      /* its struct sock: the key in sock_of */
+	__u64 ino;     /* inode number, which tells it from a later one at the same address */
+	__u32 process; /* whose counts stand here; 0: nobody's yet */
+	__u32 owner;   /* the process that last read, bound, accepted or connected it */
+	__u8 protocol; /* enum sock_protocol */
+	__u8 role;     /* enum sock_role */
+	__u8 has_drops;
+	__u8 is_shared; /* counts of other processes stand in uses */
+	__u32 queue_peak;
+	struct sock_counts counts;
+	__u64 first_byte_ns;
+
+	__u32 state; /* enum record_state */
+	__u16 family;
+	__u8 tcp_state;
+	__u8 closed_by; /* enum sock_closer */
+	__u64 opened_ns, closed_ns, connect_ns, established_ns, accepted_ns;
+	struct sock_tcp tcp;
+
+	struct sock_books books;
+	__u64 base_sent, base_received, base_drops; /* the kernel's counts when its trace began */
+	__u64 prior_sent, prior_received;	    /* in earlier connections of this socket */
+	__u8 has_base, has_fin_sent, has_fin_in_base;
+	__u8 is_dual;	   /* IPv6 that takes IPv4 too */
+	__u8 is_opaque;	   /* its sequence numbers count other bytes too: TLS, Fast Open */
+	__u8 is_refreshed; /* the books have been filled */
+	__u8 had_outsiders; /* a process that is not traced held it */
+	__u8 is_fresh;	   /* made by the call under way, whose bytes are in the base */
+	__u16 connections;
+	__u32 receive_buffer, datagrams_queued;
+
+	__u64 snapshot;	   /* number of the last snapshot that met it */
+	__u32 holders;	   /* processes that hold it, by that snapshot */
+	__u32 last_holder; /* the last one counted */
+
+	__be16 remote_port;
+	__u16 local_port;
+	union {
+		struct {
+			__u8 local[16], remote[16]; /* IPv4: the first four bytes */
+		};
+		struct {
+			__u8 is_peer_name, name_len; /* the peer's name: it has none itself */
+			char name[UNIX_NAME_LEN];
+		};
+	};
+};
+
+/* What a further process moved through a socket. */
+struct sock_use {
+	__u32 state; /* enum record_state */
+	__u32 sock, process;
+	struct sock_counts counts;
+};
+
+struct sock_use_key {
+	__u32 sock, process;
+};
+
+/* Drops of one socket (sock not 0, where 0) or of none, for one reason. */
+struct drop_key {
+	__u64 where; /* address in the kernel's code */
+	__u32 sock;
+	__u32 reason; /* enum skb_drop_reason; REASON_* */
+};
+
+struct drop_count {
+	__u64 packets, bytes;
+	__u64 first_ns, last_ns;
+};
+
+#define REASON_NONE 0xffffffff /* this kernel has no reasons */
+
+/* --- CPUs and the rest ----------------------------------------------------------------------- */
+
 /* One per CPU: the traced task that runs on it. */
 struct cpu_slot {
 	__u32 task; /* 0: none; SLOT_UNSURE: look it up */
 	__u32 unused;
-	__u64 running; /* task_struct that the last switch brought on; 0: no switch seen yet */
-	__u64 pad[6];  /* a cache line of its own */
+	__u64 running;	 /* task_struct that the last switch brought on; 0: no switch seen yet */
+	__u64 failed_sk; /* whose datagram is about to be thrown away */
+	__u64 pad[5];	 /* a cache line of its own */
 };
 
 #define SLOT_UNSURE 0xffffffff

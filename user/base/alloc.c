@@ -11,7 +11,8 @@
 static void *check(void *p)
 {
 	if (!p) {
-		fputs("socktrace: out of memory; end other programs, or trace fewer threads\n", stderr);
+		fputs("socktrace: out of memory; end other programs, or trace fewer threads\n",
+		      stderr);
 		exit(1);
 	}
 	return p;

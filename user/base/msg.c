@@ -27,14 +27,14 @@ __attribute__((format(printf, 2, 0))) static void say(enum msg_level level, cons
 	fprintf(stderr, "socktrace: %s\n", line);
 }
 
-#define DEFINE_MSG(name, level)                                                                    \
-	void name(const char *fmt, ...)                                                            \
-	{                                                                                          \
-		va_list ap;                                                                        \
-                                                                                                   \
-		va_start(ap, fmt);                                                                 \
-		say(level, fmt, ap);                                                               \
-		va_end(ap);                                                                        \
+#define DEFINE_MSG(name, level)         \
+	void name(const char *fmt, ...) \
+	{                               \
+		va_list ap;             \
+                                        \
+		va_start(ap, fmt);      \
+		say(level, fmt, ap);    \
+		va_end(ap);             \
 	}
 
 DEFINE_MSG(msg_error, MSG_QUIET)

@@ -13,8 +13,8 @@
  * Memory belongs to the owner, who frees the first field. Running out of memory ends the program
  * (see alloc.h).
  */
-#define vec_push(items, nr, cap)                                                                   \
-	((items) = vec_reserve((items), &(cap), (nr) + 1, sizeof(*(items))), (nr)++,               \
+#define vec_push(items, nr, cap)                                                     \
+	((items) = vec_reserve((items), &(cap), (nr) + 1, sizeof(*(items))), (nr)++, \
 	 &(items)[(nr)-1])
 
 /* Room for @need elements of @size bytes; elements past the old capacity are zeroed. */

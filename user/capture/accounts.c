@@ -23,14 +23,14 @@ static char *join_reasons(const struct probe_result *result)
 	return text;
 }
 
-static void add_probes(const struct kernel *k, struct report *r, bool detail_full)
+static void add_probes(const struct kernel *k, struct report *r)
 {
 	const struct probe_result *results = kernel_probe_results(k);
 
 	for (size_t i = 0; i < nr_probes; i++) {
 		struct probe_state *p;
 
-		if (!(probes[i].detail & (detail_full ? IN_FULL : IN_COUNT)))
+		if (!results[i].is_wanted)
 			continue;
 		p = vec_push(r->capture.probes, r->capture.nr_probes, r->capture.cap_probes);
 		p->name = xstrdup(probes[i].name);
@@ -102,9 +102,9 @@ static void add_self(const struct kernel *k, struct report *r)
 	r->capture.self_rss_bytes = rss > mapped ? rss - mapped : METRIC_UNKNOWN;
 }
 
-void accounts_fill(struct report *r, const struct kernel *k, bool detail_full)
+void accounts_fill(struct report *r, const struct kernel *k)
 {
-	add_probes(k, r, detail_full);
+	add_probes(k, r);
 	add_lost(k, r, add_programs(k, r));
 	add_self(k, r);
 }

@@ -6,6 +6,6 @@
 #include "model/model.h"
 
 /* Fills in what the trace itself took and lost: probes, programs, losses, CPU time, memory. */
-void accounts_fill(struct report *r, const struct kernel *k, bool detail_full);
+void accounts_fill(struct report *r, const struct kernel *k);
 
 #endif

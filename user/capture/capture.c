@@ -16,6 +16,7 @@
 #include "capture/host.h"
 #include "capture/identity.h"
 #include "capture/records.h"
+#include "capture/sockets.h"
 #include "kernel/explain.h"
 #include "kernel/kernel.h"
 #include "model/audit.h"
@@ -38,6 +39,9 @@ struct capture {
 	struct capture_options options;
 	struct kernel *kernel;
 	struct tracked *tracked; /* by index of the process record */
+	struct process **owners; /* the tracked process at each index, NULL where there is none */
+	bool *has_sockets;	 /* sockets refer to it: by the same index */
+	struct socket_reader *sockets;
 	struct process *finished;
 	size_t nr_finished, cap_finished;
 	size_t folded; /* index in finished of the row for many; valid if has_folded */
@@ -222,6 +226,53 @@ int capture_fd(const struct capture *c)
 	return kernel_wake_up_fd(c->kernel);
 }
 
+/* Snapshots everything, and ends the records of sockets that are gone. */
+static int snapshot(struct capture *c)
+{
+	uint64_t since_ns = clock_ns(CLOCK_MONOTONIC);
+	int err = kernel_snapshot(c->kernel);
+
+	if (!err)
+		socket_reader_sweep(c->sockets, since_ns);
+	return err;
+}
+
+static void fold_ended_sockets(struct capture *c)
+{
+	for (uint32_t i = 1; i < kernel_processes(c->kernel)->nr; i++)
+		c->owners[i] = c->tracked[i].used ? &c->tracked[i].process : NULL;
+	socket_reader_fold_ended(c->sockets, c->owners);
+}
+
+static bool is_over(const struct tracked *t)
+{
+	return t->used && t->has_ended_record && !t->nr_live;
+}
+
+/*
+ * A process that ended keeps its record as long as sockets refer to it: a connection that is being
+ * closed, or a datagram socket of which only a sweep tells that it is gone.
+ */
+static void finish_processes(struct capture *c)
+{
+	uint32_t nr = kernel_processes(c->kernel)->nr, nr_over = 0;
+
+	for (uint32_t i = 1; i < nr; i++)
+		nr_over += is_over(&c->tracked[i]);
+	if (socket_reader_wants_sweep(c->sockets) || nr_over > nr / 8) {
+		snapshot(c);
+		fold_ended_sockets(c);
+	}
+	if (!nr_over)
+		return;
+	memset(c->has_sockets, 0, nr * sizeof(*c->has_sockets));
+	socket_reader_mark_used(c->sockets, c->has_sockets);
+	for (uint32_t i = 1; i < nr; i++) {
+		if (is_over(&c->tracked[i]) && !c->has_sockets[i])
+			finish_process(c, i);
+	}
+}
+
 size_t capture_poll(struct capture *c)
 {
 	const struct pool *tasks = kernel_tasks(c->kernel);
@@ -239,10 +290,8 @@ size_t capture_poll(struct capture *c)
 		else if (state == RECORD_LIVE)
 			c->tracked[record->process].nr_live++;
 	}
-	for (uint32_t i = 1; i < kernel_processes(c->kernel)->nr; i++) {
-		if (c->tracked[i].used && c->tracked[i].has_ended_record && !c->tracked[i].nr_live)
-			finish_process(c, i);
-	}
+	fold_ended_sockets(c);
+	finish_processes(c);
 	return live;
 }
 
@@ -291,8 +340,11 @@ static void add_processes(struct capture *c, struct report *r, uint64_t now_ns)
 			continue;
 		copy_process(r, &c->tracked[i].process, &copies[i]);
 		copies[i]->rss_peak_bytes = identity_rss_peak(copies[i]->pid);
+		if (is_over(&c->tracked[i]))
+			set_end(copies[i], pool_at(kernel_processes(c->kernel), i));
 	}
 	add_live_threads(c, copies, now_ns);
+	socket_reader_add_live(c->sockets, copies);
 	free(copies);
 	for (size_t i = 0; i < r->nr_processes; i++) {
 		if (!r->processes[i].comm)
@@ -308,7 +360,7 @@ static void add_capture(const struct capture *c, struct report *r, uint64_t now_
 	r->capture.duration_ns = now_ns - c->began_ns;
 	r->capture.detail = xstrdup(c->options.detail_full ? "full" : "count");
 	r->capture.complete = true;
-	accounts_fill(r, c->kernel, c->options.detail_full);
+	accounts_fill(r, c->kernel);
 	r->capture.setup_ns = c->setup_ns;
 }
 
@@ -322,7 +374,7 @@ static uint64_t tick_ns(void)
 }
 
 /* Whether for every live thread both counts of switches were read at one instant. */
-static bool books_agree(const struct capture *c)
+static bool switches_agree(const struct capture *c)
 {
 	const struct pool *tasks = kernel_tasks(c->kernel);
 
@@ -337,6 +389,14 @@ static bool books_agree(const struct capture *c)
 	return true;
 }
 
+/* A call under way moves bytes before they are counted: a few looks must do. */
+#define LOOKS_AT_SOCKETS 4
+
+static bool books_agree(const struct capture *c, int looks)
+{
+	return switches_agree(c) && (looks >= LOOKS_AT_SOCKETS || socket_reader_agrees(c->sockets));
+}
+
 /*
  * A thread on another CPU may be in the middle of a switch, which the kernel has counted and the
  * program not yet; a virtual CPU can be stopped there for milliseconds. So the counts are read
@@ -345,11 +405,11 @@ static bool books_agree(const struct capture *c)
 static int refresh(struct capture *c)
 {
 	const struct timespec pause = {.tv_nsec = 500000};
-	int err = kernel_snapshot(c->kernel);
+	int err = snapshot(c);
 
-	for (int i = 0; !err && i < 100 && !books_agree(c); i++) {
+	for (int i = 0; !err && i < 100 && !books_agree(c, i); i++) {
 		nanosleep(&pause, NULL);
-		err = kernel_snapshot(c->kernel);
+		err = snapshot(c);
 	}
 	if (err)
 		msg_error("read the kernel's counters of the traced threads: %s; the report would "
@@ -369,6 +429,7 @@ int capture_report(struct capture *c, struct report *r)
 	host_fill(r);
 	add_capture(c, r, now_ns);
 	add_processes(c, r, now_ns);
+	socket_reader_add_drops(c->sockets, &r->drops);
 	report_finish(r);
 	report_audit(r, tick_ns());
 	return 0;
@@ -414,6 +475,7 @@ static int begin(struct capture *c)
 		err = kernel_add_target(c->kernel, c->options.pids[i]);
 	c->started = rfc3339_now();
 	c->began_ns = clock_ns(CLOCK_MONOTONIC);
+	c->sockets = socket_reader_new(c->kernel, c->began_ns, c->options.detail_full);
 	if (!err)
 		err = kernel_begin(c->kernel);
 	if (err)
@@ -429,6 +491,9 @@ int capture_start(struct capture **cp, const struct capture_options *options)
 		.detail_full = options->detail_full,
 		.follow = options->follow,
 		.max_threads = options->max_threads,
+		.max_sockets = options->max_sockets,
+		.forced = options->forced,
+		.nr_forced = options->nr_forced,
 		.listed_call = options->from_exec ? CALL_BEFORE_EXEC : CALL_UNKNOWN,
 		.row_kinds = kinds,
 	};
@@ -444,6 +509,8 @@ int capture_start(struct capture **cp, const struct capture_options *options)
 		return err;
 	}
 	c->tracked = xcalloc(kernel_processes(c->kernel)->nr, sizeof(*c->tracked));
+	c->owners = xcalloc(kernel_processes(c->kernel)->nr, sizeof(*c->owners));
+	c->has_sockets = xcalloc(kernel_processes(c->kernel)->nr, sizeof(*c->has_sockets));
 	return begin(c);
 }
 
@@ -508,6 +575,9 @@ void capture_close(struct capture *c)
 	for (uint32_t i = 0; c->tracked && i < kernel_processes(c->kernel)->nr; i++)
 		process_free(&c->tracked[i].process);
 	free(c->tracked);
+	free(c->owners);
+	free(c->has_sockets);
+	socket_reader_free(c->sockets);
 	for (size_t i = 0; i < c->nr_finished; i++)
 		process_free(&c->finished[i]);
 	free(c->finished);

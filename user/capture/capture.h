@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "kernel/kernel.h"
 #include "model/model.h"
 
 /*
@@ -20,6 +21,9 @@ struct capture_options {
 	bool follow;	/* children too */
 	bool from_exec; /* the one target is our own child: count from its execve(2) on */
 	unsigned int max_threads;
+	unsigned int max_sockets; /* 0: sockets are not traced */
+	const struct forced_hook *forced;
+	size_t nr_forced;
 	const pid_t *pids;
 	/*
 	 * Start time of each, field 22 of /proc/PID/stat: with the pid, its identity. 0: not

@@ -37,6 +37,44 @@ static const char *key_name(uint32_t key, char *buf, size_t len)
 	return syscall_name(key_abi(key), key & KEY_NR_MASK, buf, len);
 }
 
+static const struct {
+	const char *name;
+	enum socket_op op;
+} socket_ops[] = {
+	{"bind", OP_TOUCH},
+	{"connect", OP_TOUCH},
+	{"listen", OP_TOUCH},
+	{"accept", OP_ACCEPT},
+	{"accept4", OP_ACCEPT},
+	{"splice", OP_SPLICE},
+	{"send", OP_SEND},
+	{"sendto", OP_SEND},
+	{"sendmsg", OP_SEND},
+	{"write", OP_SEND},
+	{"writev", OP_SEND},
+	{"pwritev2", OP_SEND},
+	{"sendfile", OP_SEND},
+	{"sendfile64", OP_SEND},
+	{"sendmmsg", OP_SEND_MANY},
+	{"read", OP_RECEIVE},
+	{"readv", OP_RECEIVE},
+	{"preadv2", OP_RECEIVE},
+	{"recv", OP_RECEIVE_FROM},
+	{"recvfrom", OP_RECEIVE_FROM},
+	{"recvmsg", OP_RECEIVE_MSG},
+	{"recvmmsg", OP_RECEIVE_MANY},
+	{"recvmmsg_time64", OP_RECEIVE_MANY},
+};
+
+static enum socket_op socket_op(const char *name)
+{
+	for (size_t i = 0; i < sizeof(socket_ops) / sizeof(*socket_ops); i++) {
+		if (!strcmp(socket_ops[i].name, name))
+			return socket_ops[i].op;
+	}
+	return OP_NONE;
+}
+
 static uint8_t row_kind(uint32_t key)
 {
 	char name[NAME_TEXT_LEN];
@@ -44,7 +82,8 @@ static uint8_t row_kind(uint32_t key)
 	key_name(key, name, sizeof(name));
 	if (!strcmp(name, "rt_sigreturn") || !strcmp(name, "sigreturn"))
 		return ROW_NO_RESULT;
-	return syscall_moves_bytes(name) ? ROW_BYTES : ROW_PLAIN;
+	return (syscall_moves_bytes(name) ? ROW_BYTES : ROW_PLAIN) | socket_op(name)
+									     << SOCKET_OP_SHIFT;
 }
 
 uint8_t *record_row_kinds(void)
@@ -139,7 +178,7 @@ static void read_row(const struct kernel *k, const struct call_row *row, bool de
 	c->stats.restarts = row->restarts;
 	c->stats.denied = row->denied;
 	c->stats.in_flight_start = row->in_flight_start;
-	if (row->kind == ROW_BYTES)
+	if ((row->kind & ROW_KIND_MASK) == ROW_BYTES)
 		c->stats.bytes = row->bytes;
 	if (detail_full)
 		read_durations(k, row, c);
@@ -236,6 +275,16 @@ static void fill_times(const struct task_record *t, uint64_t now, bool detail_fu
 	s->kernel_ns = s->on_cpu_ns - s->user_ns;
 }
 
+static void fill_sockets(const struct kernel *k, const struct task_record *t, struct task_stats *s)
+{
+	bool is_known = kernel_socks(k)->nr > 1;
+
+	s->sent_calls = is_known ? t->sockets.sent_calls : METRIC_UNKNOWN;
+	s->sent_bytes = is_known ? t->sockets.sent_bytes : METRIC_UNKNOWN;
+	s->received_calls = is_known ? t->sockets.received_calls : METRIC_UNKNOWN;
+	s->received_bytes = is_known ? t->sockets.received_bytes : METRIC_UNKNOWN;
+}
+
 /* --- the whole thread ------------------------------------------------------------------------ */
 
 /* How many calls a thread entered and left, and which it is in, at one instant. */
@@ -325,6 +374,7 @@ void record_to_thread(const struct kernel *k, const struct task_record *t, uint6
 	read_rows(k, t, detail_full, out);
 	fill_times(t, out->ended ? t->ended_ns : now_ns, detail_full, out);
 	fill_books(t, detail_full ? book_entries(&s, is_still, out) : METRIC_UNKNOWN, out);
+	fill_sockets(k, t, &out->stats);
 	out->stats.voluntary = t->voluntary;
 	out->stats.involuntary = t->involuntary;
 	out->stats.migrations = t->migrations;

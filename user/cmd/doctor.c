@@ -28,6 +28,7 @@ static int try_load(struct kernel **k, bool detail_full)
 	const struct kernel_options options = {
 		.detail_full = detail_full,
 		.max_threads = 2,
+		.max_sockets = 16,
 		.listed_call = CALL_UNKNOWN,
 		.row_kinds = kinds,
 	};
@@ -90,13 +91,15 @@ static void add_row(struct libscols_table *table, const struct probe_result *r, 
 }
 
 /* The probes of one detail that the other does not have, or all of it. */
-static void add_rows(struct libscols_table *table, const struct kernel *k, enum detail detail,
+static void add_rows(struct libscols_table *table, const struct kernel *k, bool detail_full,
 		     int err)
 {
 	const struct probe_result *results = kernel_probe_results(k);
 
 	for (size_t i = 0; i < nr_probes; i++) {
-		if (detail == IN_FULL ? probes[i].detail & IN_FULL : probes[i].detail == IN_COUNT)
+		unsigned int wanted = probes[i].wanted & IN_BOTH;
+
+		if (detail_full ? wanted & IN_FULL : wanted == IN_COUNT)
 			add_row(table, &results[i], !err || err == -EOPNOTSUPP);
 	}
 }
@@ -124,8 +127,8 @@ static int report_probes(void)
 
 	if (!table)
 		return EXIT_FAILED;
-	add_rows(table, full, IN_FULL, err);
-	add_rows(table, count, IN_COUNT, err_count);
+	add_rows(table, full, true, err);
+	add_rows(table, count, false, err_count);
 	scols_print_table(table);
 	fflush(stdout);
 	scols_unref_table(table);

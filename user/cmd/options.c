@@ -16,6 +16,9 @@
 enum {
 	KEY_DETAIL = 256,
 	KEY_MAX_THREADS,
+	KEY_MAX_SOCKETS,
+	KEY_NO_SOCKETS,
+	KEY_HOOK,
 	KEY_NO_FOLLOW,
 	KEY_THREADS,
 	KEY_TOP,
@@ -61,8 +64,44 @@ static const struct argp_option tracing_rows[] = {
 	 1},
 	{"max-threads", KEY_MAX_THREADS, "N", 0,
 	 "Threads traced at once (default 8192); memory grows with it, about 3 KiB each", 1},
+	{"no-sockets", KEY_NO_SOCKETS, NULL, 0,
+	 "Leave sockets out: no bytes by connection, no drops; a little cheaper", 1},
+	{"max-sockets", KEY_MAX_SOCKETS, "N", 0,
+	 "Sockets traced at once (default 32768); memory grows with it, about 0.8 KiB each", 1},
+	{"hook", KEY_HOOK, "PROBE=HOOK", 0,
+	 "Take this hook for that probe, or fail; for tests and comparisons. Repeatable", 1},
 	{},
 };
+
+static bool has_hook(const struct probe *p, const char *name)
+{
+	for (size_t i = 0; i < MAX_HOOKS && p->hooks[i].name; i++) {
+		if (!strcmp(p->hooks[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+static void add_forced(struct argp_state *state, struct options *o, char *text)
+{
+	__cleanup(free) char *shown = escape_terminal(text);
+	char *hook = strchr(text, '=');
+
+	if (o->nr_forced == MAX_FORCED)
+		argp_error(state, "--hook can be given %d times", MAX_FORCED);
+	if (hook)
+		*hook++ = '\0';
+	for (size_t i = 0; hook && i < nr_probes; i++) {
+		if (strcmp(probes[i].name, text) || !has_hook(&probes[i], hook))
+			continue;
+		o->forced[o->nr_forced++] = (struct forced_hook){text, hook};
+		return;
+	}
+	argp_error(state,
+		   "--hook takes PROBE=HOOK such as socket_bytes=calls, not '%s'; "
+		   "socktrace-doctor(1) lists them",
+		   shown);
+}
 
 static error_t parse_tracing(int key, char *arg, struct argp_state *state)
 {
@@ -86,6 +125,15 @@ static error_t parse_tracing(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_MAX_THREADS:
 		o->max_threads = options_number(state, "--max-threads", arg, 2, 1000000);
+		return 0;
+	case KEY_MAX_SOCKETS:
+		o->max_sockets = options_number(state, "--max-sockets", arg, 16, 4000000);
+		return 0;
+	case KEY_NO_SOCKETS:
+		o->max_sockets = 0;
+		return 0;
+	case KEY_HOOK:
+		add_forced(state, o, arg);
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
@@ -183,6 +231,7 @@ void options_parse(const struct argp *argp, unsigned int flags, int argc, char *
 
 	o->detail_full = true;
 	o->max_threads = DEFAULT_MAX_THREADS;
+	o->max_sockets = DEFAULT_MAX_SOCKETS;
 	o->format = &report_text;
 	o->report.width = terminal_width();
 	o->report.colour = wants_colour();

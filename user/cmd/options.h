@@ -6,7 +6,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernel/kernel.h"
 #include "report/report.h"
+
+#define DEFAULT_MAX_THREADS 8192
+#define DEFAULT_MAX_SOCKETS 32768
+#define MAX_FORCED	    16
 
 /* What the commands' options say. */
 struct options {
@@ -14,14 +19,15 @@ struct options {
 	bool follow;
 	bool detail_full;
 	unsigned int max_threads;
+	unsigned int max_sockets; /* 0: sockets are not traced */
+	struct forced_hook forced[MAX_FORCED];
+	size_t nr_forced;
 	const char *output; /* NULL: standard output */
 	bool allow_partial;
 	const struct report_format *format;
 	struct report_options report;
 	const char *user; /* run: whom to become; NULL: nobody else */
 };
-
-#define DEFAULT_MAX_THREADS 8192
 
 /* Parsers for struct argp_child: of how to trace, and of how to show the report. */
 extern const struct argp argp_tracing, argp_output;

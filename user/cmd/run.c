@@ -176,8 +176,8 @@ struct child_plan {
 	struct credentials credentials;
 	sigset_t signal_mask;
 	void (*inherited_sigchld)(int); /* ignored, it would keep the exit status from us */
-	int go[2];     /* to the child: go on */
-	int failed[2]; /* from the child: the errno of what failed */
+	int go[2];			/* to the child: go on */
+	int failed[2];			/* from the child: the errno of what failed */
 };
 
 /* A script without #! is the shell's, as with execvp(3). */

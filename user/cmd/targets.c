@@ -64,13 +64,14 @@ static int check_kind(struct target *t)
 	if (!f || !fgets(line, sizeof(line), f) || has_ended(t->pidfd))
 		return refuse(t->pid, "has ended, before tracing could start");
 	after_comm = strrchr(line, ')');
-	if (!after_comm ||
-	    sscanf(after_comm + 1,
-		   " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-		   &flags, &start_ticks) != 2)
+	if (!after_comm || sscanf(after_comm + 1,
+				  " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+				  "%*d %*d %*d %llu",
+				  &flags, &start_ticks) != 2)
 		return refuse(t->pid, "/proc shows it in a form that socktrace does not know");
 	if (flags & PF_KTHREAD)
-		return refuse(t->pid, "is a kernel thread: it makes no system calls; name a process");
+		return refuse(t->pid,
+			      "is a kernel thread: it makes no system calls; name a process");
 	t->start_ticks = start_ticks;
 	return 0;
 }

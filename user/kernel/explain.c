@@ -47,6 +47,17 @@ static char *missing_privileges(void)
 	return text;
 }
 
+/* Why the last of its hooks was not taken. */
+static const char *last_reason(const struct probe_result *result)
+{
+	for (size_t i = MAX_HOOKS; i-- > 0;) {
+		if (result->probe->hooks[i].name && result->passed_over[i] &&
+		    strcmp(result->passed_over[i], NOT_ASKED_FOR))
+			return result->passed_over[i];
+	}
+	return "no hook";
+}
+
 static void explain_probes(const struct kernel *k)
 {
 	const struct probe_result *results = kernel_probe_results(k);
@@ -55,7 +66,7 @@ static void explain_probes(const struct kernel *k)
 		if (!results[i].is_missing)
 			continue;
 		msg_error("probe %s cannot be attached: %s", probes[i].name,
-			  results[i].passed_over[0] ? results[i].passed_over[0] : "no hook");
+			  last_reason(&results[i]));
 	}
 	msg_error("this kernel lacks what tracing needs; `socktrace doctor` shows each probe");
 }
@@ -90,9 +101,11 @@ void explain_failure(const struct kernel *k, int err)
 	else if (err == -EOPNOTSUPP)
 		explain_probes(k);
 	else if (err == -EPERM && is_memlock_too_low())
-		msg_error("the limit of locked memory is too low for the programs' maps, which this "
-			  "kernel counts as such; raise it (ulimit -l unlimited), or give the program "
-			  "CAP_SYS_RESOURCE too");
+		msg_error(
+			"the limit of locked memory is too low for the programs' maps, which this "
+			"kernel counts as such; raise it (ulimit -l unlimited), or give the "
+			"program "
+			"CAP_SYS_RESOURCE too");
 	else if (err == -EPERM)
 		msg_error(
 			"the kernel refused to load programs although CAP_BPF and CAP_PERFMON are "

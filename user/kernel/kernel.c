@@ -16,8 +16,9 @@
 #include "kernel/private.h"
 #include "socktrace/layout.h"
 
-#define LOG_LEN (16 * 1024 * 1024) /* a full log of our largest program; only touched if written \
-				    */
+#define LOG_LEN                                                                          \
+	(16 * 1024 * 1024) /* a full log of our largest program; only touched if written \
+			    */
 
 /* --- messages ------------------------------------------------------------------------------- */
 
@@ -81,16 +82,54 @@ bool kernel_has_btf(void)
 
 static bool wanted(const struct kernel *k, const struct probe *p)
 {
-	return p->detail & (k->options.detail_full ? IN_FULL : IN_COUNT);
+	if (p->wanted & WITH_SOCKETS && !k->options.max_sockets)
+		return false;
+	return p->wanted & (k->options.detail_full ? IN_FULL : IN_COUNT);
 }
 
 const struct hook *kernel_chosen_hook(const struct kernel *k, size_t probe)
 {
-	unsigned int i = k->choice[probe];
+	unsigned int i = k->choices[probe].hook;
 
-	if (!wanted(k, &probes[probe]) || i >= MAX_HOOKS || !probes[probe].hooks[i].program)
+	if (!wanted(k, &probes[probe]) || i >= MAX_HOOKS || !probes[probe].hooks[i].name)
 		return NULL;
 	return &probes[probe].hooks[i];
+}
+
+/* The @i-th attachment of what is chosen for @probe; NULL: past the last, or not on this kernel. */
+static const struct attachment *chosen_attachment(const struct kernel *k, size_t probe, size_t i)
+{
+	const struct hook *h = kernel_chosen_hook(k, probe);
+
+	if (!h || i >= MAX_ATTACHMENTS || !h->attachments[i].program ||
+	    k->choices[probe].absent & 1U << i)
+		return NULL;
+	return &h->attachments[i];
+}
+
+static void force_hook(struct kernel *k, const struct forced_hook *f, size_t probe)
+{
+	struct choice *c = &k->choices[probe];
+
+	for (c->hook = 0; c->hook < MAX_HOOKS; c->hook++) {
+		const char *name = probes[probe].hooks[c->hook].name;
+
+		if (!name || !strcmp(name, f->hook))
+			break;
+		free(k->results[probe].passed_over[c->hook]);
+		k->results[probe].passed_over[c->hook] = xstrdup(NOT_ASKED_FOR);
+	}
+	c->is_forced = true;
+}
+
+static void force_hooks(struct kernel *k)
+{
+	for (size_t i = 0; i < k->options.nr_forced; i++) {
+		for (size_t p = 0; p < nr_probes; p++) {
+			if (!strcmp(probes[p].name, k->options.forced[i].probe))
+				force_hook(k, &k->options.forced[i], p);
+		}
+	}
 }
 
 /* The verifier's last complaint: the line before its statistics. */
@@ -119,16 +158,34 @@ static char *refusal(const char *what, int err, const char *log)
 /* Passes to the next hook of @probe. */
 static void pass_over(struct kernel *k, size_t probe, char *why)
 {
-	unsigned int i = k->choice[probe]++;
+	struct choice *c = &k->choices[probe];
 
-	free(k->results[probe].passed_over[i]);
-	k->results[probe].passed_over[i] = why;
-	msg_verbose("probe %s: %s: %s", probes[probe].name, probes[probe].hooks[i].where, why);
+	free(k->results[probe].passed_over[c->hook]);
+	k->results[probe].passed_over[c->hook] = why;
+	msg_verbose("probe %s: %s: %s", probes[probe].name, probes[probe].hooks[c->hook].where,
+		    why);
+	c->hook = c->is_forced ? MAX_HOOKS : c->hook + 1;
+	c->absent = 0;
 }
 
-static struct bpf_program *program_of(const struct kernel *k, const struct hook *h)
+/* Attachment @i of @probe does not work: goes on without it if it is optional. @why passes on. */
+static void give_up(struct kernel *k, size_t probe, size_t i, char *why)
 {
-	return bpf_object__find_program_by_name(k->skel->obj, h->program);
+	const struct attachment *a = chosen_attachment(k, probe, i);
+
+	if (!a->is_optional) {
+		pass_over(k, probe, why);
+		return;
+	}
+	msg_verbose("probe %s: goes on without %s: %s", probes[probe].name,
+		    a->function ? a->function : a->program, why);
+	k->choices[probe].absent |= 1U << i;
+	free(why);
+}
+
+static struct bpf_program *program_of(const struct kernel *k, const struct attachment *a)
+{
+	return bpf_object__find_program_by_name(k->skel->obj, a->program);
 }
 
 static void choose_programs(struct kernel *k)
@@ -140,22 +197,30 @@ static void choose_programs(struct kernel *k)
 		bpf_program__set_autoload(prog, false);
 		bpf_program__set_log_buf(prog, k->log, LOG_LEN);
 	}
-	for (size_t i = 0; i < nr_probes; i++) {
-		if (kernel_chosen_hook(k, i))
-			bpf_program__set_autoload(program_of(k, kernel_chosen_hook(k, i)), true);
+	bpf_program__set_autoload(k->skel->progs.fill_pool, true);
+	for (size_t p = 0; p < nr_probes; p++) {
+		for (size_t i = 0; i < MAX_ATTACHMENTS; i++) {
+			if (chosen_attachment(k, p, i))
+				bpf_program__set_autoload(program_of(k, chosen_attachment(k, p, i)),
+							  true);
+		}
 	}
 }
 
-/* After a load failed: the probe whose program was refused, or -1 if it did not come to that. */
-static int refused_probe(const struct kernel *k)
+/* After a load failed: gives up the program that was refused. False if it did not come to that. */
+static bool give_up_refused(struct kernel *k, int err)
 {
-	for (size_t i = 0; i < nr_probes; i++) {
-		const struct hook *h = kernel_chosen_hook(k, i);
+	for (size_t p = 0; p < nr_probes; p++) {
+		for (size_t i = 0; i < MAX_ATTACHMENTS; i++) {
+			const struct attachment *a = chosen_attachment(k, p, i);
 
-		if (h && !strcmp(h->program, refused_program))
-			return i;
+			if (!a || strcmp(a->program, refused_program))
+				continue;
+			give_up(k, p, i, refusal("load", err, k->log));
+			return true;
+		}
 	}
-	return -1;
+	return false;
 }
 
 /* --- loading --------------------------------------------------------------------------------- */
@@ -167,7 +232,7 @@ static int set_size(struct bpf_map *map, uint32_t nr)
 
 static int set_sizes(struct kernel *k)
 {
-	uint32_t n = k->options.max_threads;
+	uint32_t n = k->options.max_threads, m = k->options.max_sockets;
 	struct socktrace_bpf *s = k->skel;
 
 	return set_size(s->maps.cpu_slots, k->nr_cpus) ?: set_size(s->maps.tasks, n + 1) ?:
@@ -177,7 +242,33 @@ static int set_sizes(struct kernel *k)
 	       set_size(s->maps.targets, n / 2 + 1024) ?:
 	       set_size(s->maps.rows, (n + 1) * CHUNK) ?: set_size(s->maps.free_rows, n) ?:
 	       set_size(s->maps.blocks, (2 * n + 1) * CHUNK) ?:
-	       set_size(s->maps.free_blocks, 2 * n);
+	       set_size(s->maps.free_blocks, 2 * n) ?: set_size(s->maps.socks, m + 1) ?:
+	       set_size(s->maps.sock_of, m + 1) ?: set_size(s->maps.free_socks, m + 1) ?:
+	       set_size(s->maps.uses, m / 4 + 1) ?: set_size(s->maps.use_of, m / 4 + 1) ?:
+	       set_size(s->maps.free_uses, m / 4 + 1) ?: set_size(s->maps.drops, m / 8 + 1);
+}
+
+/* What calls do to sockets matters only as far as no other hook shows it. */
+static void set_row_kinds(struct kernel *k, bool bytes_by_calls)
+{
+	uint8_t *kinds = (uint8_t *)k->skel->rodata->row_kinds;
+
+	for (size_t key = 0; key < KEYS; key++) {
+		uint8_t kind = k->options.row_kinds[key], op = kind >> SOCKET_OP_SHIFT;
+		bool is_wanted =
+			k->options.max_sockets && (bytes_by_calls || op < OP_FIRST_OF_CALLS);
+
+		kinds[key] = is_wanted ? kind : kind & ROW_KIND_MASK;
+	}
+}
+
+static bool is_by_calls(const struct kernel *k)
+{
+	for (size_t p = 0; p < nr_probes; p++) {
+		if (kernel_chosen_hook(k, p) && kernel_chosen_hook(k, p)->by_calls)
+			return true;
+	}
+	return false;
 }
 
 static int open_object(struct kernel *k)
@@ -191,7 +282,9 @@ static int open_object(struct kernel *k)
 	k->skel->rodata->follow = k->options.follow;
 	k->skel->rodata->wake_up_after = k->options.max_threads / 8 + 1;
 	k->skel->rodata->listed_call = k->options.listed_call;
-	memcpy((void *)k->skel->rodata->row_kinds, k->options.row_kinds, KEYS);
+	k->skel->rodata->wake_up_after_sockets = k->options.max_sockets / 8 + 1;
+	k->skel->rodata->bytes_by_calls = is_by_calls(k);
+	set_row_kinds(k, is_by_calls(k));
 	err = set_sizes(k);
 	if (err)
 		return err;
@@ -201,41 +294,58 @@ static int open_object(struct kernel *k)
 
 static void detach(struct kernel *k)
 {
-	for (size_t i = 0; i < nr_probes; i++) {
-		bpf_link__destroy(k->links[i]);
-		k->links[i] = NULL;
+	for (size_t p = 0; p < nr_probes; p++) {
+		for (size_t i = 0; i < MAX_ATTACHMENTS; i++) {
+			bpf_link__destroy(k->choices[p].links[i]);
+			k->choices[p].links[i] = NULL;
+		}
 	}
 }
 
-static bool is_run_by_hand(const struct bpf_program *prog)
+/* NULL with errno set, or the link. */
+static struct bpf_link *attach_one(const struct kernel *k, const struct attachment *a)
 {
-	return bpf_program__type(prog) != BPF_PROG_TYPE_TRACING ||
-	       bpf_program__expected_attach_type(prog) == BPF_TRACE_ITER;
+	struct bpf_program *prog = program_of(k, a);
+
+	if (!a->function)
+		return bpf_program__attach(prog);
+	return bpf_program__attach_kprobe(prog, !strncmp(a->program, "kretprobe", 9), a->function);
 }
 
-/* 0, -EAGAIN if a probe must try its next hook, or -errno. */
-static int attach(struct kernel *k)
+static bool is_run_by_hand(const struct kernel *k, const struct attachment *a)
 {
-	for (size_t i = 0; i < nr_probes; i++) {
-		struct bpf_program *prog;
+	return bpf_program__type(program_of(k, a)) == BPF_PROG_TYPE_RAW_TRACEPOINT;
+}
 
-		if (!kernel_chosen_hook(k, i))
+/* 0, or -EAGAIN if a probe must try its next hook. */
+static int attach_probe(struct kernel *k, size_t p)
+{
+	for (size_t i = 0; i < MAX_ATTACHMENTS; i++) {
+		const struct attachment *a = chosen_attachment(k, p, i);
+
+		if (!a || is_run_by_hand(k, a))
 			continue;
-		prog = program_of(k, kernel_chosen_hook(k, i));
-		if (is_run_by_hand(prog) && bpf_program__type(prog) != BPF_PROG_TYPE_TRACING)
+		k->choices[p].links[i] = attach_one(k, a);
+		if (k->choices[p].links[i])
 			continue;
-		k->links[i] = bpf_program__attach(prog);
-		if (!k->links[i]) {
-			pass_over(k, i, refusal("attach", -errno, ""));
-			return -EAGAIN;
-		}
+		give_up(k, p, i, refusal("attach", -errno, ""));
+		return -EAGAIN;
 	}
 	return 0;
 }
 
+static int attach(struct kernel *k)
+{
+	int err = 0;
+
+	for (size_t p = 0; p < nr_probes && !err; p++)
+		err = attach_probe(k, p);
+	return err;
+}
+
 static int load_once(struct kernel *k)
 {
-	int err, probe;
+	int err;
 
 	k->log[0] = '\0';
 	refused_program[0] = '\0';
@@ -245,17 +355,42 @@ static int load_once(struct kernel *k)
 	err = socktrace_bpf__load(k->skel);
 	if (!err)
 		return attach(k);
-	probe = refused_probe(k);
-	if (probe < 0)
-		return err;
-	pass_over(k, probe, refusal("load", err, k->log));
-	return -EAGAIN;
+	return give_up_refused(k, err) ? -EAGAIN : err;
+}
+
+/*
+ * Some hosts refuse every fentry and fexit program, whatever it attaches to. That is quickly seen
+ * with one that attaches to nothing; finding it out in a full load takes as long as the load.
+ */
+static int try_trampoline(void)
+{
+	static const struct bpf_insn nothing[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K},
+						  {.code = BPF_JMP | BPF_EXIT}};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FEXIT,
+		    .attach_btf_id = 1);
+	int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "nothing", "GPL", nothing, 2, &opts);
+
+	if (fd < 0)
+		return -errno; /* EINVAL: what it attaches to is no function */
+	close(fd);
+	return 0;
+}
+
+static void pass_over_refused_trampolines(struct kernel *k)
+{
+	for (size_t p = 0; p < nr_probes; p++) {
+		const struct hook *h = kernel_chosen_hook(k, p);
+
+		if (h && h->is_trampoline && try_trampoline() == -EPERM)
+			pass_over(k, p, refusal("load", -EPERM, ""));
+	}
 }
 
 static int load(struct kernel *k)
 {
 	int err;
 
+	pass_over_refused_trampolines(k);
 	for (;;) {
 		err = load_once(k);
 		if (err != -EAGAIN)
@@ -295,18 +430,24 @@ int pool_give_back(const struct pool *p, uint32_t index)
 	return bpf_map_update_elem(p->free_fd, NULL, &index, BPF_ANY) ? -errno : 0;
 }
 
-static int fill_free_list(const struct pool *p, uint32_t nr)
+static int fill_free_list(const struct kernel *k, enum pool_number pool, uint32_t nr)
 {
-	int err = 0;
+	int fd = bpf_program__fd(k->skel->progs.fill_pool);
 
-	for (uint32_t i = 1; i <= nr && !err; i++)
-		err = pool_give_back(p, i);
-	return err;
+	for (uint32_t i = 1; i <= nr; i += FILL_AT_ONCE) {
+		uint32_t count = nr + 1 - i < FILL_AT_ONCE ? nr + 1 - i : FILL_AT_ONCE;
+		uint64_t args[] = {pool, i, count};
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = sizeof(args));
+
+		if (bpf_prog_test_run_opts(fd, &opts))
+			return -errno;
+	}
+	return 0;
 }
 
 static int set_up_pools(struct kernel *k)
 {
-	uint32_t n = k->options.max_threads;
+	uint32_t n = k->options.max_threads, m = k->options.max_sockets;
 	struct socktrace_bpf *s = k->skel;
 
 	return map_pool(&k->slots, s->maps.cpu_slots, NULL) ?:
@@ -314,8 +455,11 @@ static int set_up_pools(struct kernel *k)
 	       map_pool(&k->processes, s->maps.processes, s->maps.free_processes) ?:
 	       map_pool(&k->rows, s->maps.rows, s->maps.free_rows) ?:
 	       map_pool(&k->blocks, s->maps.blocks, s->maps.free_blocks) ?:
-	       fill_free_list(&k->tasks, n) ?: fill_free_list(&k->processes, n / 2 + 1) ?:
-	       fill_free_list(&k->rows, n) ?: fill_free_list(&k->blocks, 2 * n);
+	       fill_free_list(k, POOL_TASKS, n) ?: fill_free_list(k, POOL_PROCESSES, n / 2 + 1) ?:
+	       map_pool(&k->socks, s->maps.socks, s->maps.free_socks) ?:
+	       map_pool(&k->uses, s->maps.uses, s->maps.free_uses) ?:
+	       fill_free_list(k, POOL_ROWS, n) ?: fill_free_list(k, POOL_BLOCKS, 2 * n) ?:
+	       fill_free_list(k, POOL_SOCKS, m) ?: fill_free_list(k, POOL_USES, m / 4);
 }
 
 const struct pool *kernel_tasks(const struct kernel *k)
@@ -338,6 +482,16 @@ const struct pool *kernel_blocks(const struct kernel *k)
 	return &k->blocks;
 }
 
+const struct pool *kernel_socks(const struct kernel *k)
+{
+	return &k->socks;
+}
+
+const struct pool *kernel_uses(const struct kernel *k)
+{
+	return &k->uses;
+}
+
 /* --- opening and closing ---------------------------------------------------------------------- */
 
 /* -EOPNOTSUPP if a required probe is without a hook. */
@@ -347,7 +501,8 @@ static int settle_results(struct kernel *k)
 
 	for (size_t i = 0; i < nr_probes; i++) {
 		k->results[i].hook = kernel_chosen_hook(k, i);
-		k->results[i].is_missing = wanted(k, &probes[i]) && !k->results[i].hook;
+		k->results[i].is_wanted = wanted(k, &probes[i]);
+		k->results[i].is_missing = k->results[i].is_wanted && !k->results[i].hook;
 		if (k->results[i].is_missing && probes[i].required)
 			err = -EOPNOTSUPP;
 	}
@@ -372,8 +527,8 @@ int kernel_open(struct kernel **kp, const struct kernel_options *options)
 	k->results = xcalloc(nr_probes, sizeof(*k->results));
 	for (size_t i = 0; i < nr_probes; i++)
 		k->results[i].probe = &probes[i];
-	k->choice = xcalloc(nr_probes, sizeof(*k->choice));
-	k->links = xcalloc(nr_probes, sizeof(*k->links));
+	k->choices = xcalloc(nr_probes, sizeof(*k->choices));
+	force_hooks(k);
 	k->log = xcalloc(1, LOG_LEN);
 	k->nr_cpus = libbpf_num_possible_cpus();
 	err = kernel_has_btf() ? load(k) : -EOPNOTSUPP;
@@ -400,14 +555,15 @@ void kernel_close(struct kernel *k)
 	unmap_pool(&k->processes);
 	unmap_pool(&k->rows);
 	unmap_pool(&k->blocks);
+	unmap_pool(&k->socks);
+	unmap_pool(&k->uses);
 	socktrace_bpf__destroy(k->skel);
 	for (size_t i = 0; i < nr_probes; i++) {
 		for (size_t j = 0; j < MAX_HOOKS; j++)
 			free(k->results[i].passed_over[j]);
 	}
 	free(k->results);
-	free(k->choice);
-	free(k->links);
+	free(k->choices);
 	free(k->log);
 	free(k);
 }

@@ -6,33 +6,39 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "socktrace/layout.h"
+
 /*
  * The one door to libbpf: chooses a hook for every probe by trying, loads, attaches, maps the
  * records into memory. What the records mean is capture/'s business.
  */
 
-struct kernel_options {
-	bool detail_full; /* else: counts only */
-	bool follow;
-	unsigned int max_threads; /* traced at once; sizes every pool */
-	unsigned int listed_call; /* CALL_UNKNOWN or CALL_BEFORE_EXEC, see layout.h */
-	const uint8_t *row_kinds; /* KEYS of them */
+/* --- probes and hooks ------------------------------------------------------------------------ */
+
+enum { MAX_HOOKS = 4, MAX_ATTACHMENTS = 24 };
+
+/* One program, and where it attaches. */
+struct attachment {
+	const char *program;  /* its name in the object */
+	const char *function; /* of a kprobe: the kernel's function; else NULL, its section says */
+	bool is_optional;     /* not every kernel has that function */
 };
 
-#define MAX_HOOKS 4
-
-/* A hook: one BPF program and where it attaches. */
+/* A way to see something. */
 struct hook {
-	const char *program; /* its name in the object */
-	const char *where;   /* for a person: "tp_btf sys_enter" */
+	const char *name;				/* for --hook; NULL: the table ends */
+	const char *where;				/* for a person: "tp_btf sys_enter" */
+	struct attachment attachments[MAX_ATTACHMENTS]; /* ends where program is NULL */
+	bool is_trampoline;				/* fentry, fexit */
+	bool by_calls; /* rodata.bytes_by_calls: no program of its own */
 };
 
-enum detail { IN_FULL = 1, IN_COUNT = 2, IN_BOTH = 3 };
+enum wanted_when { IN_FULL = 1, IN_COUNT = 2, IN_BOTH = 3, WITH_SOCKETS = 4 };
 
 /* What socktrace wants to see, and where that can be seen, in order of preference. */
 struct probe {
 	const char *name;
-	enum detail detail;
+	unsigned int wanted; /* enum wanted_when: one of the first three, and perhaps the last */
 	bool required;
 	const char *lost_without;
 	struct hook hooks[MAX_HOOKS];
@@ -41,12 +47,32 @@ struct probe {
 extern const struct probe probes[];
 extern const size_t nr_probes;
 
+/* The reason for passing over a hook before a forced one. */
+#define NOT_ASKED_FOR "another one was asked for"
+
 /* What became of a probe. */
 struct probe_result {
 	const struct probe *probe;
 	const struct hook *hook;      /* taken; NULL: none */
 	char *passed_over[MAX_HOOKS]; /* why an earlier hook was not taken, the kernel's reason */
+	bool is_wanted;		      /* with these options */
 	bool is_missing;	      /* wanted, and no hook works */
+};
+
+/* The hook called @hook of the probe called @probe must be taken, or none. */
+struct forced_hook {
+	const char *probe, *hook;
+};
+
+struct kernel_options {
+	bool detail_full; /* else: counts only */
+	bool follow;
+	unsigned int max_threads; /* traced at once; sizes every pool */
+	unsigned int max_sockets; /* traced at once; 0: none are */
+	unsigned int listed_call; /* CALL_UNKNOWN or CALL_BEFORE_EXEC, see layout.h */
+	const uint8_t *row_kinds; /* KEYS of them */
+	const struct forced_hook *forced;
+	size_t nr_forced;
 };
 
 /* A pool of records, mapped into memory. */
@@ -75,6 +101,9 @@ const struct pool *kernel_tasks(const struct kernel *k);
 const struct pool *kernel_processes(const struct kernel *k);
 const struct pool *kernel_rows(const struct kernel *k);
 const struct pool *kernel_blocks(const struct kernel *k);
+/* These two have no records if sockets are not traced. */
+const struct pool *kernel_socks(const struct kernel *k);
+const struct pool *kernel_uses(const struct kernel *k);
 
 static inline void *pool_at(const struct pool *p, uint32_t index)
 {
@@ -101,6 +130,26 @@ uint64_t kernel_nr_snapshots(const struct kernel *k); /* taken so far */
 void kernel_lose(struct kernel *k, unsigned int reason);
 /* Shuts the gate; on return no program is writing to a record. */
 void kernel_end(struct kernel *k);
+
+/* --- sockets --------------------------------------------------------------------------------- */
+
+/* How many socket records ended, and were taken, since the last call. */
+uint32_t kernel_take_ended_sockets(struct kernel *k);
+uint32_t kernel_take_new_sockets(struct kernel *k);
+/* Makes the programs forget that @use belongs to its socket and process. */
+void kernel_forget_use(const struct kernel *k, const struct sock_use *use);
+/*
+ * Drops by socket and reason: fills @key and @count with those after @key, of which sock
+ * UINT32_MAX means the beginning. False after the last.
+ */
+bool kernel_next_drop(const struct kernel *k, struct drop_key *key, struct drop_count *count);
+void kernel_forget_drop(const struct kernel *k, const struct drop_key *key);
+/* Ends a record from user space: makes the programs forget its socket. */
+void kernel_end_sock(struct kernel *k, uint32_t index, struct sock_record *s, uint64_t now_ns);
+
+/* Whether that probe has a hook, and that one. */
+bool kernel_has_probe(const struct kernel *k, const char *probe);
+bool kernel_hook_is(const struct kernel *k, const char *probe, const char *hook);
 
 uint64_t kernel_lost(const struct kernel *k, unsigned int reason); /* enum lost_reason */
 uint64_t kernel_map_bytes(const struct kernel *k);		   /* kernel memory of all maps */

@@ -10,13 +10,21 @@
 #include "kernel/kernel.h"
 #include "socktrace.skel.h"
 
+/* Where the search for a probe's hook stands. */
+struct choice {
+	unsigned int hook; /* index of the one that is taken, or tried next */
+	bool is_forced;	   /* and no other may be taken */
+	uint32_t absent;   /* bit per optional attachment that this kernel does not have */
+	/* per attachment; NULL where the program is only run by hand */
+	struct bpf_link *links[MAX_ATTACHMENTS];
+};
+
 struct kernel {
 	struct kernel_options options;
 	struct socktrace_bpf *skel;
 	struct probe_result *results;
-	unsigned int *choice;	 /* per probe: index of the hook to take next */
-	struct bpf_link **links; /* per probe; NULL where the program is only run by hand */
-	struct pool slots, tasks, processes, rows, blocks;
+	struct choice *choices; /* per probe */
+	struct pool slots, tasks, processes, rows, blocks, socks, uses;
 	unsigned int nr_cpus;
 	struct ring_buffer *wake_ups;
 	char *log; /* the verifier's words about the program that was refused */

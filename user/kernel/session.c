@@ -23,20 +23,25 @@ int kernel_add_target(struct kernel *k, uint32_t pid)
 
 static struct bpf_link *link_of(const struct kernel *k, const char *program)
 {
-	for (size_t i = 0; i < nr_probes; i++) {
-		if (kernel_chosen_hook(k, i) && !strcmp(kernel_chosen_hook(k, i)->program, program))
-			return k->links[i];
+	for (size_t p = 0; p < nr_probes; p++) {
+		const struct hook *h = kernel_chosen_hook(k, p);
+
+		if (h && h->attachments[0].program && !strcmp(h->attachments[0].program, program))
+			return k->choices[p].links[0];
 	}
 	return NULL;
 }
 
-/* Runs an iterator over all tasks of our PID namespace. */
+/* Runs an iterator over all tasks of our PID namespace, or their files. 0 if there is none. */
 static int iterate(const struct kernel *k, const char *program)
 {
-	__cleanup(close_fd) int fd = bpf_iter_create(bpf_link__fd(link_of(k, program)));
+	const struct bpf_link *link = link_of(k, program);
+	__cleanup(close_fd) int fd = link ? bpf_iter_create(bpf_link__fd(link)) : -1;
 	char nothing[64];
 	ssize_t n;
 
+	if (!link)
+		return 0;
 	if (fd < 0)
 		return -errno;
 	do {
@@ -80,13 +85,16 @@ int kernel_begin(struct kernel *k)
 	k->skel->bss->seeding = SEEDING_SECOND;
 	err = err ?: iterate(k, "list_tasks") ?: place_threads(k);
 	__atomic_store_n(&k->skel->bss->seeding, SEEDING_NOT, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&k->skel->bss->listing_sockets, 1, __ATOMIC_SEQ_CST);
+	err = err ?: iterate(k, "list_sockets");
+	__atomic_store_n(&k->skel->bss->listing_sockets, 0, __ATOMIC_SEQ_CST);
 	return err;
 }
 
 int kernel_snapshot(struct kernel *k)
 {
 	k->skel->bss->nr_snapshots++;
-	return iterate(k, "snapshot");
+	return iterate(k, "snapshot") ?: iterate(k, "list_sockets");
 }
 
 uint64_t kernel_nr_snapshots(const struct kernel *k)
@@ -133,6 +141,72 @@ void kernel_end(struct kernel *k)
 	wait_for_programs(k);
 }
 
+/* --- sockets ---------------------------------------------------------------------------------- */
+
+uint32_t kernel_take_ended_sockets(struct kernel *k)
+{
+	return __atomic_exchange_n(&k->skel->bss->nr_ended_sockets, 0, __ATOMIC_SEQ_CST);
+}
+
+uint32_t kernel_take_new_sockets(struct kernel *k)
+{
+	return __atomic_exchange_n(&k->skel->bss->nr_new_sockets, 0, __ATOMIC_SEQ_CST);
+}
+
+void kernel_forget_use(const struct kernel *k, const struct sock_use *use)
+{
+	struct sock_use_key key = {.sock = use->sock, .process = use->process};
+
+	bpf_map__delete_elem(k->skel->maps.use_of, &key, sizeof(key), 0);
+}
+
+bool kernel_next_drop(const struct kernel *k, struct drop_key *key, struct drop_count *count)
+{
+	const struct bpf_map *map = k->skel->maps.drops;
+	bool is_first = key->sock == UINT32_MAX;
+
+	return !bpf_map__get_next_key(map, is_first ? NULL : key, key, sizeof(*key)) &&
+	       !bpf_map__lookup_elem(map, key, sizeof(*key), count, sizeof(*count), 0);
+}
+
+void kernel_forget_drop(const struct kernel *k, const struct drop_key *key)
+{
+	bpf_map__delete_elem(k->skel->maps.drops, key, sizeof(*key), 0);
+}
+
+void kernel_end_sock(struct kernel *k, uint32_t index, struct sock_record *s, uint64_t now_ns)
+{
+	const struct bpf_map *map = k->skel->maps.sock_of;
+	uint32_t found = 0;
+
+	if (!bpf_map__lookup_elem(map, &s->sk, sizeof(s->sk), &found, sizeof(found), 0) &&
+	    found == index)
+		bpf_map__delete_elem(map, &s->sk, sizeof(s->sk), 0);
+	if (!s->closed_ns)
+		s->closed_ns = now_ns;
+	__atomic_store_n(&s->state, RECORD_ENDED, __ATOMIC_RELEASE);
+	__atomic_fetch_add(&k->skel->bss->nr_ended_sockets, 1, __ATOMIC_SEQ_CST);
+}
+
+static const struct hook *hook_of(const struct kernel *k, const char *probe)
+{
+	for (size_t p = 0; p < nr_probes; p++) {
+		if (!strcmp(probes[p].name, probe))
+			return kernel_chosen_hook(k, p);
+	}
+	return NULL;
+}
+
+bool kernel_has_probe(const struct kernel *k, const char *probe)
+{
+	return hook_of(k, probe);
+}
+
+bool kernel_hook_is(const struct kernel *k, const char *probe, const char *hook)
+{
+	return hook_of(k, probe) && !strcmp(hook_of(k, probe)->name, hook);
+}
+
 /* --- accounts --------------------------------------------------------------------------------- */
 
 uint64_t kernel_lost(const struct kernel *k, unsigned int reason)
@@ -158,7 +232,7 @@ uint64_t kernel_map_bytes(const struct kernel *k)
 uint64_t kernel_mapped_bytes(const struct kernel *k)
 {
 	return k->tasks.map_bytes + k->processes.map_bytes + k->rows.map_bytes +
-	       k->blocks.map_bytes;
+	       k->blocks.map_bytes + k->socks.map_bytes + k->uses.map_bytes;
 }
 
 bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *info)

@@ -1,163 +1,286 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
 #include "base/vec.h"
 #include "model/audit.h"
+#include "model/merge.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/* A reason names this many threads and counts the others. */
+/* A reason names this many threads or sockets and counts the others. */
 #define MOST_NAMED 3
 
-/* One figure of one thread, as the programs and as the kernel counted it. */
+/* One figure of one thread or row of sockets, as the programs and as the kernel counted it. */
 struct comparison {
 	const char *what;
 	uint64_t observed, expected, tolerance; /* METRIC_UNKNOWN: not known */
-};
-
-/* One kind of audit: fills the comparisons of a thread, returns how many. */
-struct audit_kind {
-	const char *name;
-	size_t (*compare)(const struct thread *t, uint64_t tick_ns, struct comparison *c);
+	uint64_t nr, nr_failed, nr_unknown;	/* as in struct socket_book */
 };
 #define MOST_COMPARISONS 2
 
-static size_t compare_switches(const struct thread *t, uint64_t tick_ns, struct comparison *c)
-{
-	const struct task_books *b = &t->books;
-
-	(void)tick_ns;
-	c[0] = (struct comparison){"voluntary switches", b->seen_voluntary, b->kernel_voluntary, 0};
-	c[1] = (struct comparison){"involuntary switches", b->seen_involuntary,
-				   b->kernel_involuntary, 0};
-	return 2;
-}
-
-static size_t compare_calls(const struct thread *t, uint64_t tick_ns, struct comparison *c)
-{
-	uint64_t expected = 0;
-
-	(void)tick_ns;
-	for (size_t i = 0; i < t->calls.nr; i++) {
-		const struct call_stats *s = &t->calls.items[i].stats;
-
-		expected += s->calls + s->in_flight + s->no_return;
-	}
-	c[0] = (struct comparison){"entries", t->books.entries, expected, 0};
-	return 1;
-}
-
-static size_t compare_cpu_time(const struct thread *t, uint64_t tick_ns, struct comparison *c)
-{
-	uint64_t ticks = tick_ns * (t->nr_folded ? t->nr_folded : 1);
-	uint64_t expected = t->books.kernel_exec_ns;
-
-	c[0] = (struct comparison){"ns on a CPU", t->books.seen_exec_ns, expected,
-				   expected == METRIC_UNKNOWN ? 0 : expected / 100 + ticks};
-	return 1;
-}
-
-static const struct audit_kind kinds[] = {
-	{"context_switches", compare_switches},
-	{"syscall_balance", compare_calls},
-	{"cpu_time", compare_cpu_time},
+/* What an audit of a process looks at one by one: its threads, or its sockets. */
+struct audited {
+	size_t (*count)(const struct process *p);
+	char *(*title)(const struct process *p, size_t i);
+	/* Why counts of this one are not known; NULL: nothing to say. */
+	const char *(*why_unknown)(const struct process *p, size_t i);
+	const char *name;
+	const char *if_none; /* why there is nothing to audit; NULL: then no audit is made */
 };
 
-/* --- one audit of one process ------------------------------------------------------------- */
-
-/* The threads for which an audit fails, or cannot be made. */
-struct finding {
-	size_t nr;
-	char *text; /* the first few, "thread 12: 3 of 4 entries; thread 13: …" */
+/* One kind of audit: fills the comparisons of a thread or socket, returns how many. */
+struct audit_kind {
+	const char *name;
+	const struct audited *audited;
+	size_t (*compare)(const struct process *p, size_t i, uint64_t tick_ns,
+			  struct comparison *c);
 };
 
-static bool is_known(const struct comparison *c)
+/* --- threads ------------------------------------------------------------------------------ */
+
+static size_t count_threads(const struct process *p)
 {
-	return c->observed != METRIC_UNKNOWN && c->expected != METRIC_UNKNOWN;
+	return p->nr_threads;
 }
 
-static bool holds(const struct comparison *c)
+static char *thread_title(const struct process *p, size_t i)
 {
-	uint64_t apart =
-		c->observed > c->expected ? c->observed - c->expected : c->expected - c->observed;
+	const struct thread *t = &p->threads[i];
 
-	return apart <= c->tolerance;
-}
-
-static char *thread_text(const struct thread *t)
-{
 	if (t->nr_folded > 1)
 		return xasprintf("%ju ended threads", (uintmax_t)t->nr_folded);
 	return t->tid ? xasprintf("thread %d", t->tid) : xstrdup("an ended thread");
 }
 
-static void note_thread(struct finding *f, const struct thread *t, char *details)
+static const struct audited threads = {
+	.count = count_threads,
+	.title = thread_title,
+	.name = "threads",
+	.if_none = "no thread was traced",
+};
+
+static struct comparison compare_counts(const char *what, uint64_t observed, uint64_t expected,
+					uint64_t tolerance)
 {
-	if (f->nr++ >= MOST_NAMED) {
-		free(details);
-		return;
+	struct comparison c = {what, observed, expected, tolerance, 0, 0, 0};
+	uint64_t apart = observed > expected ? observed - expected : expected - observed;
+
+	if (observed == METRIC_UNKNOWN || expected == METRIC_UNKNOWN) {
+		c.nr_unknown = 1;
+	} else {
+		c.nr = 1;
+		c.nr_failed = apart > tolerance;
 	}
-	text_append(&f->text, "; ", thread_text(t));
-	if (details)
-		text_append(&f->text, ": ", details);
+	return c;
 }
+
+static size_t compare_switches(const struct process *p, size_t i, uint64_t tick_ns,
+			       struct comparison *c)
+{
+	const struct task_books *b = &p->threads[i].books;
+
+	(void)tick_ns;
+	c[0] = compare_counts("voluntary switches", b->seen_voluntary, b->kernel_voluntary, 0);
+	c[1] = compare_counts("involuntary switches", b->seen_involuntary, b->kernel_involuntary,
+			      0);
+	return 2;
+}
+
+static size_t compare_calls(const struct process *p, size_t i, uint64_t tick_ns,
+			    struct comparison *c)
+{
+	const struct thread *t = &p->threads[i];
+	uint64_t expected = 0;
+
+	(void)tick_ns;
+	for (size_t k = 0; k < t->calls.nr; k++) {
+		const struct call_stats *s = &t->calls.items[k].stats;
+
+		expected += s->calls + s->in_flight + s->no_return;
+	}
+	c[0] = compare_counts("entries", t->books.entries, expected, 0);
+	return 1;
+}
+
+static size_t compare_cpu_time(const struct process *p, size_t i, uint64_t tick_ns,
+			       struct comparison *c)
+{
+	const struct thread *t = &p->threads[i];
+	uint64_t ticks = tick_ns * (t->nr_folded ? t->nr_folded : 1);
+	uint64_t expected = t->books.kernel_exec_ns;
+
+	c[0] = compare_counts("ns on a CPU", t->books.seen_exec_ns, expected,
+			      expected == METRIC_UNKNOWN ? 0 : expected / 100 + ticks);
+	return 1;
+}
+
+/* --- sockets ------------------------------------------------------------------------------ */
+
+static size_t count_sockets(const struct process *p)
+{
+	return p->nr_sockets;
+}
+
+static char *socket_title(const struct process *p, size_t i)
+{
+	const struct socket *s = &p->sockets[i];
+
+	return xasprintf("%s %s - %s", s->protocol, s->local ? s->local : "?",
+			 s->remote ? s->remote : "?");
+}
+
+static const char *why_socket_unknown(const struct process *p, size_t i)
+{
+	return p->sockets[i].books.why_unknown;
+}
+
+static const struct audited sockets = {
+	.count = count_sockets,
+	.title = socket_title,
+	.why_unknown = why_socket_unknown,
+	.name = "sockets",
+};
+
+static struct comparison compare_book(const char *what, const struct socket_book *b)
+{
+	return (struct comparison){what,  b->observed,	b->expected,  0,
+				   b->nr, b->nr_failed, b->nr_unknown};
+}
+
+static size_t compare_tcp_bytes(const struct process *p, size_t i, uint64_t tick_ns,
+				struct comparison *c)
+{
+	const struct socket *s = &p->sockets[i];
+
+	(void)tick_ns;
+	if (strcmp(s->protocol, "tcp"))
+		return 0;
+	c[0] = compare_book("bytes sent", &s->books.sent);
+	c[1] = compare_book("bytes received", &s->books.received);
+	return 2;
+}
+
+static size_t compare_udp_drops(const struct process *p, size_t i, uint64_t tick_ns,
+				struct comparison *c)
+{
+	const struct socket *s = &p->sockets[i];
+
+	(void)tick_ns;
+	if (strcmp(s->protocol, "udp"))
+		return 0;
+	c[0] = compare_book("drops", &s->books.drops);
+	return 1;
+}
+
+/* --- one audit of one process ------------------------------------------------------------- */
+
+static const struct audit_kind kinds[] = {
+	{"context_switches", &threads, compare_switches},
+	{"syscall_balance", &threads, compare_calls},
+	{"cpu_time", &threads, compare_cpu_time},
+	{"tcp_bytes", &sockets, compare_tcp_bytes},
+	{"udp_drops", &sockets, compare_udp_drops},
+};
+
+/* An audit under way. */
+struct finding {
+	uint64_t observed, expected, tolerance;
+	uint64_t nr, nr_unknown; /* threads or sockets; for nr_unknown, a count is missing */
+	size_t nr_failed;	 /* rows for which it fails */
+	char *failed, *unknown;	 /* the first few: "thread 12: 3 of 4 entries; thread 13: …" */
+	const char *why_unknown;
+};
 
 static char *failed_details(const struct comparison *c, size_t nr)
 {
 	char *text = NULL;
 
-	for (size_t i = 0; i < nr; i++)
-		if (is_known(&c[i]) && !holds(&c[i]))
-			text_append(&text, ", ",
-				    xasprintf("%ju of %ju %s", (uintmax_t)c[i].observed,
-					      (uintmax_t)c[i].expected, c[i].what));
+	for (size_t i = 0; i < nr; i++) {
+		if (!c[i].nr_failed)
+			continue;
+		text_append(&text, ", ",
+			    xasprintf("%ju of %ju %s", (uintmax_t)c[i].observed,
+				      (uintmax_t)c[i].expected, c[i].what));
+		if (c[i].nr > 1)
+			text_append(&text, " ",
+				    xasprintf("(%ju of %ju connections differ)",
+					      (uintmax_t)c[i].nr_failed, (uintmax_t)c[i].nr));
+	}
 	return text;
 }
 
-static char *finding_text(const struct finding *f, const char *what)
+static uint64_t larger(uint64_t a, uint64_t b)
 {
-	if (f->nr > MOST_NAMED)
-		return xasprintf("%s %s; and %zu more", what, f->text, f->nr - MOST_NAMED);
-	return xasprintf("%s %s", what, f->text);
+	return a > b ? a : b;
 }
 
-static void add_known(uint64_t *sum, uint64_t value)
+/* Adds the sums; returns of how many of the threads or sockets in them a count is not known. */
+static uint64_t add_sums(struct finding *f, const struct comparison *c, size_t nr)
 {
-	*sum = *sum == METRIC_UNKNOWN ? value : *sum + value;
-}
-
-/* Adds the figures of one thread to @a; false if one of them does not hold. */
-static bool add_thread(struct audit *a, const struct comparison *c, size_t nr, bool *unknown)
-{
-	bool ok = true;
+	uint64_t nr_all = 0, nr_unknown = 0;
 
 	for (size_t i = 0; i < nr; i++) {
-		if (!is_known(&c[i])) {
-			*unknown = true;
+		nr_all = larger(nr_all, c[i].nr + c[i].nr_unknown);
+		nr_unknown = larger(nr_unknown, c[i].nr_unknown);
+		if (!c[i].nr)
 			continue;
-		}
-		add_known(&a->observed, c[i].observed);
-		add_known(&a->expected, c[i].expected);
-		a->tolerance += c[i].tolerance;
-		ok &= holds(&c[i]);
+		f->observed = known_sum(f->observed, c[i].observed);
+		f->expected = known_sum(f->expected, c[i].expected);
+		f->tolerance = saturating_sum(f->tolerance, c[i].tolerance);
 	}
-	return ok;
+	f->nr += nr_all;
+	return nr_unknown;
 }
 
-static void conclude(struct audit *a, const struct finding *failed, const struct finding *unknown)
+static void add_item(struct finding *f, const struct process *p, size_t i,
+		     const struct audited *audited, const struct comparison *c, size_t nr)
 {
-	if (failed->nr) {
+	uint64_t nr_unknown = add_sums(f, c, nr);
+	char *details = failed_details(c, nr);
+
+	if (details && f->nr_failed++ < MOST_NAMED) {
+		text_append(&f->failed, "; ", audited->title(p, i));
+		text_append(&f->failed, ": ", xstrdup(details));
+	}
+	if (nr_unknown && f->nr_unknown < MOST_NAMED)
+		text_append(&f->unknown, "; ", audited->title(p, i));
+	if (nr_unknown && !f->why_unknown && audited->why_unknown)
+		f->why_unknown = audited->why_unknown(p, i);
+	f->nr_unknown += nr_unknown;
+	free(details);
+}
+
+static char *failed_text(const struct finding *f)
+{
+	char *text = xasprintf("fails for %s", f->failed);
+
+	if (f->nr_failed > MOST_NAMED)
+		text_append(&text, "; ", xasprintf("and %zu more", f->nr_failed - MOST_NAMED));
+	return text;
+}
+
+static char *unknown_text(const struct finding *f, const struct audited *audited)
+{
+	return xasprintf("one of the two counts is not known for %ju of %ju %s (%s%s)%s%s",
+			 (uintmax_t)f->nr_unknown, (uintmax_t)f->nr, audited->name, f->unknown,
+			 f->nr_unknown > MOST_NAMED ? "; …" : "", f->why_unknown ? ": " : "",
+			 f->why_unknown ? f->why_unknown : "");
+}
+
+static void conclude(struct audit *a, const struct finding *f, const struct audited *audited)
+{
+	if (f->nr_failed) {
 		a->ok = NO;
-		a->reason = finding_text(failed, "fails for");
-	} else if (unknown->nr) {
+		a->reason = failed_text(f);
+	} else if (f->nr_unknown) {
 		a->ok = UNKNOWN;
-		a->reason = finding_text(unknown, "one of the two counts is not known for");
-	} else if (a->observed == METRIC_UNKNOWN) {
+		a->reason = unknown_text(f, audited);
+	} else if (!f->nr) {
 		a->ok = UNKNOWN;
-		a->reason = xstrdup("no thread was traced");
+		a->reason = xstrdup(audited->if_none);
 	} else {
 		a->ok = YES;
 	}
@@ -166,28 +289,28 @@ static void conclude(struct audit *a, const struct finding *failed, const struct
 static void audit_process(struct report *r, const struct process *p, const struct audit_kind *kind,
 			  uint64_t tick_ns)
 {
-	struct finding failed = {0}, unknown = {0};
-	struct audit *a = vec_push(r->audits, r->nr_audits, r->cap_audits);
+	struct finding f = {.observed = METRIC_UNKNOWN, .expected = METRIC_UNKNOWN};
+	struct audit *a;
 
+	for (size_t i = 0; i < kind->audited->count(p); i++) {
+		struct comparison c[MOST_COMPARISONS];
+		size_t nr = kind->compare(p, i, tick_ns, c);
+
+		add_item(&f, p, i, kind->audited, c, nr);
+	}
+	if (!f.nr && !kind->audited->if_none)
+		return;
+	a = vec_push(r->audits, r->nr_audits, r->cap_audits);
 	*a = (struct audit){
 		.name = xstrdup(kind->name),
 		.subject = xasprintf("pid %d", p->pid),
-		.expected = METRIC_UNKNOWN,
-		.observed = METRIC_UNKNOWN,
+		.expected = f.expected,
+		.observed = f.observed,
+		.tolerance = f.tolerance,
 	};
-	for (size_t i = 0; i < p->nr_threads; i++) {
-		struct comparison c[MOST_COMPARISONS];
-		size_t nr = kind->compare(&p->threads[i], tick_ns, c);
-		bool is_unknown = false;
-
-		if (!add_thread(a, c, nr, &is_unknown))
-			note_thread(&failed, &p->threads[i], failed_details(c, nr));
-		else if (is_unknown)
-			note_thread(&unknown, &p->threads[i], NULL);
-	}
-	conclude(a, &failed, &unknown);
-	free(failed.text);
-	free(unknown.text);
+	conclude(a, &f, kind->audited);
+	free(f.failed);
+	free(f.unknown);
 }
 
 /* --- the report as a whole ---------------------------------------------------------------- */

@@ -5,10 +5,11 @@
 #include "model/model.h"
 
 /*
- * Compares the books of every thread with its counts and appends to @r->audits, per process:
- * context_switches, syscall_balance, cpu_time; and once: lost. An audit holds only if it holds
- * for each thread by itself; the figures shown are sums over the threads, and @reason names the
- * first threads for which it fails. @tick_ns is the scheduler's tick.
+ * Compares the books of every thread and socket and appends to @r->audits, per process:
+ * context_switches, syscall_balance, cpu_time; where it has TCP (UDP) sockets with books,
+ * tcp_bytes (udp_drops); and once: lost. An audit holds only if it holds for each thread or socket
+ * by itself; the figures shown are sums over them, and @reason names the first for which it fails.
+ * @tick_ns is the scheduler's tick.
  */
 void report_audit(struct report *r, uint64_t tick_ns);
 

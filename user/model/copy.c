@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/strings.h"
 #include "base/vec.h"
+#include "model/merge.h"
 #include "model/model.h"
 
 static void thread_copy(struct thread *to, const struct thread *from)
@@ -25,4 +26,5 @@ void process_copy(struct process *to, const struct process *from)
 	for (size_t i = 0; i < from->nr_threads; i++)
 		thread_copy(vec_push(to->threads, to->nr_threads, to->cap_threads),
 			    &from->threads[i]);
+	sockets_copy(to, from);
 }

@@ -103,6 +103,59 @@ const struct field call_fields[] = {
 };
 
 #undef AT
+#define AT(member) offsetof(struct socket, member)
+
+const struct field socket_fields[] = {
+	{"protocol", FIELD_PROTOCOL, AT(protocol)},
+	{"family", FIELD_FAMILY, AT(family)},
+	{"local", FIELD_TEXT_OR_NULL, AT(local)},
+	{"remote", FIELD_TEXT_OR_NULL, AT(remote)},
+	{"role", FIELD_ROLE, AT(role)},
+	{"opened_ns", FIELD_METRIC, AT(opened_ns)},
+	{"closed_ns", FIELD_METRIC, AT(closed_ns)},
+	{"connections", FIELD_COUNT, AT(connections)},
+	{"shared_by", FIELD_METRIC, AT(shared_by)},
+	{"dual_stack", FIELD_BOOL, AT(dual_stack)},
+	{0},
+};
+
+const struct field tcp_fields[] = {
+	{"state", FIELD_STATE, AT(state)},
+	{"closed_by", FIELD_CLOSED_BY, AT(closed_by)},
+	{0},
+};
+
+#undef AT
+#define AT(member) offsetof(struct spread, member)
+
+const struct field spread_fields[] = {
+	{"count", FIELD_COUNT, AT(count)},
+	{"min_ns", FIELD_METRIC, AT(min_ns)},
+	{"p50_ns", FIELD_METRIC, AT(p50_ns)},
+	{"p90_ns", FIELD_METRIC, AT(p90_ns)},
+	{"p99_ns", FIELD_METRIC, AT(p99_ns)},
+	{"max_ns", FIELD_METRIC, AT(max_ns)},
+	{0},
+};
+
+#undef AT
+#define AT(member) offsetof(struct drop, member)
+
+const struct field place_fields[] = {
+	{"reason", FIELD_TEXT, AT(reason)},
+	{"where", FIELD_TEXT_OR_NULL, AT(where)},
+	{0},
+};
+
+const struct field drop_fields[] = {
+	{"packets", FIELD_COUNT, AT(packets)},
+	{"bytes", FIELD_COUNT, AT(bytes)},
+	{"first_ns", FIELD_METRIC, AT(first_ns)},
+	{"last_ns", FIELD_METRIC, AT(last_ns)},
+	{0},
+};
+
+#undef AT
 #define AT(member) offsetof(struct audit, member)
 
 const struct field audit_fields[] = {

@@ -22,6 +22,12 @@ enum field_kind {
 	FIELD_STATUS,	    /* int: 0 .. 255; -1 is null */
 	FIELD_SIGNAL,	    /* int: a name such as "SIGKILL"; 0 is null */
 	FIELD_ABI,	    /* const char *, static: see abi_find() */
+	/* const char *, static: see word_find() */
+	FIELD_PROTOCOL,
+	FIELD_FAMILY,
+	FIELD_ROLE,
+	FIELD_STATE,	 /* or NULL */
+	FIELD_CLOSED_BY, /* or NULL */
 };
 
 struct field {
@@ -40,6 +46,11 @@ extern const struct field program_fields[]; /* struct program_cost */
 extern const struct field process_fields[]; /* struct process */
 extern const struct field thread_fields[];  /* struct thread */
 extern const struct field call_fields[];    /* struct syscall */
+extern const struct field socket_fields[];  /* struct socket */
+extern const struct field tcp_fields[];	    /* struct socket, object "tcp" */
+extern const struct field spread_fields[];  /* struct spread */
+extern const struct field place_fields[];   /* struct drop: what tells it from others */
+extern const struct field drop_fields[];    /* struct drop: its figures */
 extern const struct field audit_fields[];   /* struct audit */
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/strings.h"
 #include "base/vec.h"
+#include "model/merge.h"
 #include "model/model.h"
 
 /* --- lifecycle ---------------------------------------------------------------------------- */
@@ -40,6 +41,7 @@ void process_free(struct process *p)
 	for (size_t i = 0; i < p->nr_threads; i++)
 		thread_free(&p->threads[i]);
 	free(p->threads);
+	sockets_free(p);
 	*p = (struct process){0};
 }
 
@@ -86,16 +88,11 @@ void report_free(struct report *r)
 	for (size_t i = 0; i < r->nr_processes; i++)
 		process_free(&r->processes[i]);
 	free(r->processes);
+	drops_free(&r->drops);
 	for (size_t i = 0; i < r->nr_audits; i++)
 		audit_free(&r->audits[i]);
 	free(r->audits);
 	*r = (struct report){0};
-}
-
-/* A sum never becomes METRIC_UNKNOWN by being large. */
-static uint64_t saturating_sum(uint64_t a, uint64_t b)
-{
-	return a >= METRIC_UNKNOWN - b ? METRIC_UNKNOWN - 1 : a + b;
 }
 
 /* --- building ----------------------------------------------------------------------------- */
@@ -164,33 +161,6 @@ void syscall_add_errno(struct syscall *c, int error, uint64_t count)
 
 /* --- merging ------------------------------------------------------------------------------ */
 
-static uint64_t merged_metric(enum metric_kind kind, uint64_t a, uint64_t b)
-{
-	if (a == METRIC_UNKNOWN)
-		return b;
-	if (b == METRIC_UNKNOWN)
-		return a;
-	switch (kind) {
-	case KIND_SUM:
-		return saturating_sum(a, b);
-	case KIND_MIN:
-		return a < b ? a : b;
-	case KIND_MAX:
-		return a > b ? a : b;
-	default: /* a percentile comes from the merged histogram */
-		return METRIC_UNKNOWN;
-	}
-}
-
-static void stats_merge(const struct metric *metrics, size_t nr, void *into, const void *from)
-{
-	for (size_t i = 0; i < nr; i++) {
-		uint64_t *to = metric_at(&metrics[i], into);
-
-		*to = merged_metric(metrics[i].kind, *to, *metric_at(&metrics[i], from));
-	}
-}
-
 /* A new entry takes the figures as they are: unknown plus the zero of a new entry is unknown. */
 static void call_merge(struct syscalls *into, const struct syscall *from)
 {
@@ -200,7 +170,7 @@ static void call_merge(struct syscalls *into, const struct syscall *from)
 	if (into->nr > nr)
 		to->stats = from->stats;
 	else
-		stats_merge(call_metrics, nr_call_metrics, &to->stats, &from->stats);
+		metrics_merge(call_metrics, nr_call_metrics, &to->stats, &from->stats);
 	for (size_t i = 0; i < from->nr_errnos; i++)
 		syscall_add_errno(to, from->errnos[i].error, from->errnos[i].count);
 	hist_merge(&to->histogram, &from->histogram);
@@ -214,7 +184,7 @@ void syscalls_merge(struct syscalls *into, const struct syscalls *from)
 
 void task_stats_merge(struct task_stats *into, const struct task_stats *from)
 {
-	stats_merge(task_metrics, nr_task_metrics, into, from);
+	metrics_merge(task_metrics, nr_task_metrics, into, from);
 }
 
 /*
@@ -312,6 +282,7 @@ static void process_finish(struct process *p)
 		syscalls_finish(&p->threads[i].calls);
 	}
 	syscalls_finish(&p->calls);
+	sockets_finish(p);
 }
 
 void report_finish(struct report *r)

@@ -21,7 +21,17 @@
 
 /* --- metrics ------------------------------------------------------------------------------ */
 
-enum metric_kind { KIND_SUM, KIND_MIN, KIND_MAX, KIND_P500, KIND_P900, KIND_P990, KIND_P999 };
+enum metric_kind {
+	KIND_SUM,
+	KIND_MIN,
+	KIND_MAX,
+	KIND_LAST,
+	KIND_MEDIAN,
+	KIND_P500,
+	KIND_P900,
+	KIND_P990,
+	KIND_P999,
+};
 enum metric_unit { UNIT_COUNT, UNIT_NS, UNIT_BYTES };
 
 struct metric {
@@ -29,7 +39,7 @@ struct metric {
 	const char *name;
 	const char *heading;
 	const char *help;
-	size_t offset; /* of its uint64_t in struct task_stats or struct call_stats */
+	size_t offset; /* of its uint64_t in struct task_stats, call_stats or socket_stats */
 	enum metric_kind kind;
 	enum metric_unit unit;
 };
@@ -38,6 +48,8 @@ extern const struct metric task_metrics[];
 extern const size_t nr_task_metrics;
 extern const struct metric call_metrics[];
 extern const size_t nr_call_metrics;
+extern const struct metric socket_metrics[];
+extern const size_t nr_socket_metrics;
 
 static inline uint64_t *metric_at(const struct metric *m, const void *stats)
 {
@@ -51,6 +63,11 @@ struct task_stats {
 
 struct call_stats {
 #define CALL_METRIC(field, kind, unit, heading, help) uint64_t field;
+#include "model/metrics.def"
+};
+
+struct socket_stats {
+#define SOCKET_METRIC(group, name, kind, unit, heading, help) uint64_t group##_##name;
 #include "model/metrics.def"
 };
 
@@ -80,6 +97,69 @@ uint64_t hist_count(const struct histogram *h);
 uint64_t hist_percentile(const struct histogram *h, unsigned int permille, uint64_t min,
 			 uint64_t max);
 
+/* --- sockets ------------------------------------------------------------------------------- */
+
+/* One duration of each of several connections. */
+struct spread {
+	uint64_t count;
+	uint64_t min_ns, p50_ns, p90_ns, p99_ns, max_ns; /* METRIC_UNKNOWN if count is 0 */
+	struct histogram histogram;			 /* not in saved reports */
+};
+
+enum {
+#define SOCKET_SPREAD(name, help) SPREAD_##name,
+#include "model/metrics.def"
+	NR_SPREADS,
+};
+
+extern const char *const spread_names[NR_SPREADS];
+
+/* Packets that the kernel threw away for one reason. */
+struct drop {
+	char *reason; /* the kernel's name, "SOCKET_RCVBUFF": letters, digits and _ */
+	char *where;  /* kernel function; NULL: not known, or a socket's */
+	uint64_t packets, bytes;
+	uint64_t first_ns, last_ns; /* since the trace began */
+};
+
+struct drops {
+	struct drop *items; /* ascending by (reason, where) */
+	size_t nr, cap;
+};
+
+/* Two counts of the same thing, and of how many sockets they differ. */
+struct socket_book {
+	uint64_t observed, expected; /* METRIC_UNKNOWN: not known */
+	uint64_t nr, nr_failed;	     /* sockets in these sums; of these, how many do not agree */
+	uint64_t nr_unknown;	     /* sockets for which one of the two is not known; not in nr */
+};
+
+/* For the audits; not in saved reports. A row that is not its socket's first has none: nr 0. */
+struct socket_books {
+	struct socket_book sent, received, drops;
+	const char *why_unknown; /* static; NULL: nothing to say */
+};
+
+/* A socket as one process used it, or (connections > 1) closed ones with the same key. */
+struct socket {
+	const char
+		*protocol;  /* "tcp", "udp", "unix-stream", "unix-dgram", "unix-seqpacket", "raw" */
+	const char *family; /* "ipv4", "ipv6", "unix" */
+	const char *role;   /* "listen", "accept", "connect", "bind" (datagrams), "none" */
+	const char *state;  /* of TCP, as ss(8) has it: "ESTAB"; NULL: not TCP, or folded */
+	const char *closed_by; /* "local", "remote": who ended a TCP connection first; NULL */
+	char *local, *remote;  /* "127.0.0.1:80", "[::1]:80", "/run/x.sock", "@name"; "*": any */
+	uint64_t opened_ns;    /* since the trace began; METRIC_UNKNOWN: before, or folded */
+	uint64_t closed_ns;    /* since the trace began; METRIC_UNKNOWN: still open, or folded */
+	uint64_t connections;  /* 1, or how many were folded */
+	uint64_t shared_by;    /* processes that hold it open at the last look, traced or not */
+	bool dual_stack;       /* an IPv6 socket that takes IPv4 too */
+	struct socket_stats stats;
+	struct spread spreads[NR_SPREADS];
+	struct drops drops;
+	struct socket_books books;
+};
+
 /* --- processes, threads, calls ------------------------------------------------------------- */
 
 struct errno_count {
@@ -104,11 +184,11 @@ struct syscalls {
 
 /* What the kernel and the programs counted on the side, for the audits; not in saved reports. */
 struct task_books {
-	uint64_t entries;      /* system calls entered, counted apart from returns */
+	uint64_t entries; /* system calls entered, counted apart from returns */
 	uint64_t kernel_voluntary, kernel_involuntary; /* nvcsw, nivcsw over the traced span */
-	uint64_t seen_voluntary, seen_involuntary;     /* our counts at the moment those were read */
-	uint64_t kernel_exec_ns; /* sum_exec_runtime over the traced span */
-	uint64_t seen_exec_ns;	 /* our on-CPU time less stolen time, at that moment */
+	uint64_t seen_voluntary, seen_involuntary; /* our counts at the moment those were read */
+	uint64_t kernel_exec_ns;		   /* sum_exec_runtime over the traced span */
+	uint64_t seen_exec_ns; /* our on-CPU time less stolen time, at that moment */
 };
 
 struct thread {
@@ -123,17 +203,21 @@ struct thread {
 
 struct process {
 	pid_t pid;
-	char *comm, *exe; /* exe NULL: unknown */
-	char **cmdline;	  /* NULL-terminated; NULL: unknown */
+	char *comm, *exe;    /* exe NULL: unknown */
+	char **cmdline;	     /* NULL-terminated; NULL: unknown */
 	uint64_t started_ns; /* CLOCK_BOOTTIME at its start: with pid, its identity */
 	bool ended;
-	int exit_status; /* of an ended process, as a shell says it: 0..255, or 128 + signal; -1: unknown */
+	int exit_status; /* of an ended process, as a shell says it: 0..255, or 128 + signal; -1:
+			    unknown */
 	int term_signal; /* 0: ended by exit */
 	uint64_t rss_peak_bytes;
 	struct task_stats stats; /* totals over threads, ended ones included */
 	struct syscalls calls;	 /* totals over threads */
 	struct thread *threads;	 /* ascending by tid */
 	size_t nr_threads, cap_threads;
+	struct socket *sockets; /* busiest first: by bytes, then calls, then address */
+	size_t nr_sockets, cap_sockets;
+	struct socket_index *socket_index; /* of process_add_socket(); NULL: none at present */
 };
 
 /* --- the report ----------------------------------------------------------------------------- */
@@ -143,7 +227,8 @@ enum tristate { NO, YES, UNKNOWN }; /* false, true, null */
 struct probe_state {
 	char *name, *hook; /* hook NULL: none attached */
 	bool required, attached;
-	char *reason; /* why earlier hooks were passed over, or none is attached; NULL: nothing to say */
+	char *reason; /* why earlier hooks were passed over, or none is attached; NULL: nothing to
+			 say */
 };
 
 struct lost_count {
@@ -169,7 +254,8 @@ struct report {
 		char *version, *commit, *libbpf, *compiler;
 	} tool;
 	struct {
-		char *os, *kernel, *arch, *cpu_model, *virtualization, *lockdown; /* NULL: unknown */
+		char *os, *kernel, *arch, *cpu_model, *virtualization,
+			*lockdown; /* NULL: unknown */
 		uint64_t cpus;
 		bool has_btf;
 	} host;
@@ -187,10 +273,11 @@ struct report {
 		struct program_cost *programs;
 		size_t nr_programs, cap_programs;
 		uint64_t self_cpu_ns, self_rss_bytes, map_bytes; /* of socktrace itself */
-		uint64_t setup_ns; /* from start to "tracing" */
+		uint64_t setup_ns;				 /* from start to "tracing" */
 	} capture;
 	struct process *processes; /* ascending by (pid, started_ns) */
 	size_t nr_processes, cap_processes;
+	struct drops drops; /* that no socket of a traced process owns */
 	struct audit *audits;
 	size_t nr_audits, cap_audits;
 };
@@ -209,6 +296,37 @@ void syscall_add_errno(struct syscall *c, int error, uint64_t count);
 void syscalls_merge(struct syscalls *into, const struct syscalls *from);
 void task_stats_merge(struct task_stats *into, const struct task_stats *from);
 void task_books_merge(struct task_books *into, const struct task_books *from);
+/* Counts a duration; METRIC_UNKNOWN is none. */
+void spread_add(struct spread *s, uint64_t ns);
+/*
+ * The entry for (@reason, @where), made if missing: no packets, times unknown. @where may be NULL.
+ * Strings are copied. Good until the next call.
+ */
+struct drop *drops_get(struct drops *d, const char *reason, const char *where);
+void drops_merge(struct drops *into, const struct drops *from);
+void drops_free(struct drops *d);
+/* The book of one socket, from its two counts. */
+struct socket_book socket_book_of(uint64_t observed, uint64_t expected);
+/* All figures unknown or empty, connections 1, no books; strings NULL. */
+void socket_init(struct socket *s);
+void socket_free(struct socket *s); /* frees what it holds, not @s itself */
+/* For qsort(3): busiest first, by bytes, calls, then address. */
+int socket_compare(const void *a, const void *b);
+/* Whether sockets such as @s have @m: the groups "tcp" and "udp" are of these protocols alone. */
+bool socket_has_metric(const struct socket *s, const struct metric *m);
+/*
+ * Gives @s to @p; @s is empty afterwards. Open sockets stay rows of their own. Of closed ones, no
+ * more than 64 with the same key (protocol, family, role, and the local address of those accepted,
+ * bound or listening, the peer's of those connected) do: then all of that key are folded into one
+ * row, whose other address is "*". A process keeps at most 4,096 keys; further ones are folded by
+ * (protocol, family, role) alone, both addresses "*", as are those without a role. Once 8,192
+ * closed sockets have rows, a key is folded as soon as it has two.
+ *
+ * A row of one connection needs no spreads: folding makes them of its durations.
+ */
+void process_add_socket(struct process *p, struct socket *s);
+/* Gives all sockets of @from to @into in this way. */
+void process_move_sockets(struct process *into, struct process *from);
 /* Percentiles from histogram, min and max, of every call. */
 void syscalls_finish(struct syscalls *calls);
 /*

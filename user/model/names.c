@@ -174,3 +174,41 @@ const char *lost_help(const char *name)
 	}
 	return NULL;
 }
+
+/* --- sockets ------------------------------------------------------------------------------ */
+
+/* In the order of the kernel's TCP_ESTABLISHED … TCP_CLOSING (net/tcp_states.h), from 1. */
+static const char *const tcp_states[] = {
+	"ESTAB",  "SYN-SENT",	"SYN-RECV", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT",
+	"UNCONN", "CLOSE-WAIT", "LAST-ACK", "LISTEN",	  "CLOSING",
+};
+static const char *const protocols[] = {
+	"tcp", "udp", "unix-stream", "unix-dgram", "unix-seqpacket", "raw",
+};
+static const char *const families[] = {"ipv4", "ipv6", "unix"};
+static const char *const roles[] = {"listen", "accept", "connect", "bind", "none"};
+static const char *const ends[] = {"local", "remote"};
+
+static const struct {
+	const char *const *words;
+	size_t nr;
+} word_lists[] = {
+	[WORDS_PROTOCOL] = {protocols, ARRAY_SIZE(protocols)},
+	[WORDS_FAMILY] = {families, ARRAY_SIZE(families)},
+	[WORDS_ROLE] = {roles, ARRAY_SIZE(roles)},
+	[WORDS_STATE] = {tcp_states, ARRAY_SIZE(tcp_states)},
+	[WORDS_CLOSED_BY] = {ends, ARRAY_SIZE(ends)},
+};
+
+const char *word_find(enum word_list list, const char *name)
+{
+	for (size_t i = 0; i < word_lists[list].nr; i++)
+		if (!strcmp(word_lists[list].words[i], name))
+			return word_lists[list].words[i];
+	return NULL;
+}
+
+const char *tcp_state_name(unsigned int state)
+{
+	return state && state <= ARRAY_SIZE(tcp_states) ? tcp_states[state - 1] : NULL;
+}

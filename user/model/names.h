@@ -39,4 +39,12 @@ int signal_number(const char *name);
 /* What a reason for loss (its name in reports) means and what to do about it; NULL if unknown. */
 const char *lost_help(const char *name);
 
+/* The words of which struct socket holds one each; WORDS_STATE are those of ss(8). */
+enum word_list { WORDS_PROTOCOL, WORDS_FAMILY, WORDS_ROLE, WORDS_STATE, WORDS_CLOSED_BY };
+
+/* The static string for a word of @list, or NULL. */
+const char *word_find(enum word_list list, const char *name);
+/* The static string for the kernel's number of a TCP state (1 .. 11), or NULL. */
+const char *tcp_state_name(unsigned int state);
+
 #endif

@@ -7,7 +7,6 @@
 
 #include "base/alloc.h"
 #include "base/escape.h"
-#include "model/model.h"
 #include "model/names.h"
 #include "model/reader.h"
 
@@ -109,6 +108,16 @@ static int read_abi(const struct place *at, struct json_object *value, const cha
 	return *abi ? 0 : place_fail(at, "no ABI has this name");
 }
 
+/* One of a list of words. */
+static int read_word(const struct place *at, struct json_object *value, enum word_list list,
+		     const char **word)
+{
+	if (!json_object_is_type(value, json_type_string))
+		return place_fail(at, "a string is expected");
+	*word = word_find(list, json_object_get_string(value));
+	return *word ? 0 : place_fail(at, "not one of the words that stand here");
+}
+
 /* --- plain fields ------------------------------------------------------------------------- */
 
 /* A value that is null, or missing because an earlier version did not have the field. */
@@ -117,7 +126,9 @@ static int read_absent(const struct place *at, enum field_kind kind, void *targe
 	switch (kind) {
 	case FIELD_TEXT_OR_NULL:
 	case FIELD_STRINGS: /* NULL already */
-	case FIELD_SIGNAL:  /* 0 already */
+	case FIELD_STATE:
+	case FIELD_CLOSED_BY:
+	case FIELD_SIGNAL: /* 0 already */
 		return 0;
 	case FIELD_TRISTATE:
 		*(enum tristate *)target = UNKNOWN;
@@ -171,6 +182,16 @@ static int read_present(const struct place *at, enum field_kind kind, struct jso
 		return read_signal(at, value, target);
 	case FIELD_ABI:
 		return read_abi(at, value, target);
+	case FIELD_PROTOCOL:
+		return read_word(at, value, WORDS_PROTOCOL, target);
+	case FIELD_FAMILY:
+		return read_word(at, value, WORDS_FAMILY, target);
+	case FIELD_ROLE:
+		return read_word(at, value, WORDS_ROLE, target);
+	case FIELD_STATE:
+		return read_word(at, value, WORDS_STATE, target);
+	case FIELD_CLOSED_BY:
+		return read_word(at, value, WORDS_CLOSED_BY, target);
 	}
 	return place_fail(at, "of an unknown kind");
 }
@@ -192,6 +213,30 @@ int read_fields(const struct place *at, struct json_object *from, const struct f
 
 	for (const struct field *f = fields; f->name && !err; f++)
 		err = read_value(at, from, f->name, f->kind, (char *)into + f->offset);
+	return err;
+}
+
+/* --- metrics ------------------------------------------------------------------------------ */
+
+static int read_metric(const struct place *up, struct json_object *from, const struct metric *m,
+		       void *stats)
+{
+	struct place at = {.up = up, .key = m->group};
+	struct json_object *group = NULL;
+
+	json_object_object_get_ex(from, m->group, &group);
+	if (group && !json_object_is_type(group, json_type_object))
+		return place_fail(&at, "an object is expected");
+	return read_value(&at, group, m->name, FIELD_METRIC, metric_at(m, stats));
+}
+
+int read_metrics(const struct place *at, struct json_object *from, const struct metric *metrics,
+		 size_t nr, void *stats)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < nr && !err; i++)
+		err = read_metric(at, from, &metrics[i], stats);
 	return err;
 }
 
@@ -239,8 +284,8 @@ int read_list(const struct place *up, struct json_object *from, const char *name
 	return err;
 }
 
-int read_counts(const struct place *up, struct json_object *from, const char *name,
-		read_count_fn *read_count, void *owner)
+int read_map(const struct place *up, struct json_object *from, const char *name,
+	     read_pair_fn *read_pair, void *owner)
 {
 	struct place at = {.up = up, .key = name};
 	struct json_object_iterator it, end;
@@ -254,11 +299,8 @@ int read_counts(const struct place *up, struct json_object *from, const char *na
 	for (; !err && !json_object_iter_equal(&it, &end); json_object_iter_next(&it)) {
 		const char *key = json_object_iter_peek_name(&it);
 		struct place place = {.up = &at, .key = key};
-		uint64_t count;
 
-		err = read_number(&place, json_object_iter_peek_value(&it), UINT64_MAX, &count);
-		if (!err)
-			err = read_count(&place, key, count, owner);
+		err = read_pair(&place, key, json_object_iter_peek_value(&it), owner);
 	}
 	return err;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "model/fields.h"
+#include "model/model.h"
 
 /*
  * Reads JSON values into the model, for saved.c alone. Nothing is taken on trust: what does not
@@ -36,6 +37,9 @@ int read_value(const struct place *up, struct json_object *from, const char *nam
 /* Reads all of @fields of the object @from, which is at @at. */
 int read_fields(const struct place *at, struct json_object *from, const struct field *fields,
 		void *into);
+/* Reads all of @metrics, each of which stands in the object of its group; that may be missing. */
+int read_metrics(const struct place *at, struct json_object *from, const struct metric *metrics,
+		 size_t nr, void *stats);
 /* Finds the member of the object @from that is at @at: an object or array, as @type says. */
 int read_member(const struct place *at, struct json_object *from, enum json_type type,
 		struct json_object **value);
@@ -48,9 +52,10 @@ typedef int read_item_fn(const struct place *at, struct json_object *item, void 
 int read_list(const struct place *up, struct json_object *from, const char *name,
 	      read_item_fn *read_item, void *owner);
 
-typedef int read_count_fn(const struct place *at, const char *key, uint64_t count, void *owner);
-/* Calls @read_count for every pair of the object @name of @from, which maps names to counts. */
-int read_counts(const struct place *up, struct json_object *from, const char *name,
-		read_count_fn *read_count, void *owner);
+typedef int read_pair_fn(const struct place *at, const char *key, struct json_object *value,
+			 void *owner);
+/* Calls @read_pair for every pair of the object @name of @from. */
+int read_map(const struct place *up, struct json_object *from, const char *name,
+	     read_pair_fn *read_pair, void *owner);
 
 #endif

@@ -18,14 +18,18 @@ struct saved {
 
 /* --- calls -------------------------------------------------------------------------------- */
 
-static int read_errno(const struct place *at, const char *key, uint64_t count, void *owner)
+static int read_errno(const struct place *at, const char *key, struct json_object *value,
+		      void *owner)
 {
-	int error = errno_number(key);
+	int error = errno_number(key), err;
+	uint64_t count;
 
 	if (error < 0)
 		return place_fail(at, "no error has this name");
-	syscall_add_errno(owner, error, count);
-	return 0;
+	err = read_number(at, value, UINT64_MAX, &count);
+	if (!err)
+		syscall_add_errno(owner, error, count);
+	return err;
 }
 
 /* One [low_ns, count] of a histogram; the buckets ascend. */
@@ -86,34 +90,98 @@ static int read_call(const struct place *at, struct json_object *item, void *own
 		err = read_value(at, item, call_metrics[i].name, FIELD_METRIC,
 				 metric_at(&call_metrics[i], &c->stats));
 	if (!err)
-		err = read_counts(at, item, "errnos", read_errno, c);
+		err = read_map(at, item, "errnos", read_errno, c);
 	return err ? err : read_histogram(at, item, &c->histogram);
 }
 
-/* --- processes and threads ---------------------------------------------------------------- */
+/* --- sockets and drops -------------------------------------------------------------------- */
 
-/* Each metric of a task stands in the object of its group; a group may be missing. */
-static int read_task_metric(const struct place *up, struct json_object *item,
-			    const struct metric *m, struct task_stats *stats)
+/* A list that earlier reports lack. */
+static int read_later_list(const struct place *up, struct json_object *from, const char *name,
+			   read_item_fn *read_item, void *owner)
 {
-	struct place at = {.up = up, .key = m->group};
-	struct json_object *group = NULL;
-
-	if (json_object_object_get_ex(item, m->group, &group) &&
-	    !json_object_is_type(group, json_type_object))
-		return place_fail(&at, "an object is expected");
-	return read_value(&at, group, m->name, FIELD_METRIC, metric_at(m, stats));
+	if (!json_object_object_get_ex(from, name, NULL))
+		return 0;
+	return read_list(up, from, name, read_item, owner);
 }
 
-static int read_task_stats(const struct place *at, struct json_object *item,
-			   struct task_stats *stats)
+/* The figures of a drop that is new to @drops. */
+static int read_new_drop(const struct place *at, struct json_object *from, struct drops *drops,
+			 const char *reason, const char *where)
 {
-	int err = 0;
+	size_t nr = drops->nr;
+	struct drop *d;
 
-	for (size_t i = 0; i < nr_task_metrics && !err; i++)
-		err = read_task_metric(at, item, &task_metrics[i], stats);
+	if (!*reason || reason[strspn(reason, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					      "abcdefghijklmnopqrstuvwxyz0123456789_")])
+		return place_fail(at, "not the name of a reason");
+	d = drops_get(drops, reason, where);
+	if (drops->nr == nr)
+		return place_fail(at, "the same drops are there twice");
+	return read_fields(at, from, drop_fields, d);
+}
+
+static int read_drop(const struct place *at, struct json_object *item, void *owner)
+{
+	struct drop head = {0};
+	int err = read_fields(at, item, place_fields, &head);
+
+	if (!err)
+		err = read_new_drop(at, item, owner, head.reason, head.where);
+	free(head.reason);
+	free(head.where);
 	return err;
 }
+
+static int read_socket_drop(const struct place *at, const char *key, struct json_object *value,
+			    void *owner)
+{
+	if (!json_object_is_type(value, json_type_object))
+		return place_fail(at, "an object is expected");
+	return read_new_drop(at, value, owner, key, NULL);
+}
+
+static int read_spread(const struct place *at, const char *key, struct json_object *value,
+		       void *owner)
+{
+	struct socket *s = owner;
+
+	if (!json_object_is_type(value, json_type_object))
+		return place_fail(at, "an object is expected");
+	for (size_t i = 0; i < NR_SPREADS; i++)
+		if (!strcmp(key, spread_names[i]))
+			return read_fields(at, value, spread_fields, &s->spreads[i]);
+	return 0; /* of a later version */
+}
+
+/* What stands beside the metrics of a group; the group may be null. */
+static int read_tcp(const struct place *up, struct json_object *item, struct socket *s)
+{
+	struct place at = {.up = up, .key = "tcp"};
+	struct json_object *tcp = NULL;
+
+	json_object_object_get_ex(item, at.key, &tcp);
+	return read_fields(&at, tcp, tcp_fields, s);
+}
+
+static int read_socket(const struct place *at, struct json_object *item, void *owner)
+{
+	struct process *p = owner;
+	struct socket *s = vec_push(p->sockets, p->nr_sockets, p->cap_sockets);
+	int err;
+
+	socket_init(s);
+	err = read_fields(at, item, socket_fields, s);
+	if (!err)
+		err = read_metrics(at, item, socket_metrics, nr_socket_metrics, &s->stats);
+	if (!err)
+		err = read_tcp(at, item, s);
+	if (!err)
+		err = read_map(at, item, "spreads", read_spread, s);
+	return err ? err : read_map(at, item, "drops", read_socket_drop, &s->drops);
+}
+
+/* --- processes and threads ---------------------------------------------------------------- */
 
 static int read_thread(const struct place *at, struct json_object *item, void *owner)
 {
@@ -124,7 +192,7 @@ static int read_thread(const struct place *at, struct json_object *item, void *o
 	if (!err && p->nr_threads > 1 && t[-1].tid > t->tid)
 		err = place_fail(at, "the threads do not ascend by tid");
 	if (!err)
-		err = read_task_stats(at, item, &t->stats);
+		err = read_metrics(at, item, task_metrics, nr_task_metrics, &t->stats);
 	return err ? err : read_list(at, item, "syscalls", read_call, &t->calls);
 }
 
@@ -146,10 +214,12 @@ static int read_process(const struct place *at, struct json_object *item, void *
 	if (!err && r->nr_processes > 1)
 		err = check_ascending(at, p);
 	if (!err)
-		err = read_task_stats(at, item, &p->stats);
+		err = read_metrics(at, item, task_metrics, nr_task_metrics, &p->stats);
 	if (!err)
 		err = read_list(at, item, "threads", read_thread, p);
-	return err ? err : read_list(at, item, "syscalls", read_call, &p->calls);
+	if (!err)
+		err = read_list(at, item, "syscalls", read_call, &p->calls);
+	return err ? err : read_later_list(at, item, "sockets", read_socket, p);
 }
 
 /* --- the report --------------------------------------------------------------------------- */
@@ -180,7 +250,8 @@ static int read_audit(const struct place *at, struct json_object *item, void *ow
 			   vec_push(r->audits, r->nr_audits, r->cap_audits));
 }
 
-static int read_lost(const struct place *at, const char *key, uint64_t count, void *owner)
+static int read_lost(const struct place *at, const char *key, struct json_object *value,
+		     void *owner)
 {
 	struct report *r = owner;
 	struct lost_count *lost;
@@ -189,8 +260,7 @@ static int read_lost(const struct place *at, const char *key, uint64_t count, vo
 		return place_fail(at, "not the name of a reason");
 	lost = vec_push(r->capture.lost, r->capture.nr_lost, r->capture.cap_lost);
 	lost->reason = xstrdup(key);
-	lost->count = count;
-	return 0;
+	return read_number(at, value, UINT64_MAX, &lost->count);
 }
 
 static int read_overhead(const struct place *up, struct json_object *capture, struct report *r)
@@ -213,7 +283,7 @@ static int read_capture(const struct place *up, struct json_object *root, struct
 	if (!err)
 		err = read_list(&at, capture, "probes", read_probe, r);
 	if (!err)
-		err = read_counts(&at, capture, "lost", read_lost, r);
+		err = read_map(&at, capture, "lost", read_lost, r);
 	if (!err)
 		err = read_overhead(&at, capture, r);
 	return err ? err : read_object(&at, capture, "self", self_fields, r);
@@ -245,6 +315,8 @@ static int read_report(struct json_object *root, struct report *r, char **why)
 		err = read_capture(&at, root, r);
 	if (!err)
 		err = read_list(&at, root, "processes", read_process, r);
+	if (!err)
+		err = read_later_list(&at, root, "drops", read_drop, &r->drops);
 	return err ? err : read_list(&at, root, "audits", read_audit, r);
 }
 

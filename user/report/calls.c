@@ -125,15 +125,15 @@ static char *call_title(const struct syscall *c, const char *arch)
 
 static void add_columns(struct table *t, const struct call_view *v)
 {
-	table_add_column(t, "SYSCALL", true, 0);
+	table_add_column(t, "SYSCALL", COLUMN_NAME, 0);
 	for (size_t i = 0; i < nr_call_metrics; i++) {
 		const struct call_display *display = display_of(&call_metrics[i]);
 
 		if (!is_shown(&call_metrics[i], v))
 			continue;
-		table_add_column(t, call_metrics[i].heading, false, display->drop);
+		table_add_column(t, call_metrics[i].heading, COLUMN_FIGURE, display->drop);
 		if (display->has_share)
-			table_add_column(t, "%", false, DROP_SHARE);
+			table_add_column(t, "%", COLUMN_FIGURE, DROP_SHARE);
 	}
 }
 

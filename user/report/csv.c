@@ -3,58 +3,114 @@
 #include <stdlib.h>
 
 #include "base/escape.h"
+#include "model/fields.h"
 #include "model/names.h"
 #include "report/report.h"
 #include "report/stream.h"
 
 /*
  * One flat table. A row belongs to a process or (tid not empty) to one of its threads, and says
- * what the task did in all or (syscall not empty) in one system call. The metrics of tasks are
- * named as in JSON, "cpu.on_cpu_ns"; an empty field is unknown, or belongs to the other sort of
- * row.
+ * what the task did in all or (syscall not empty) in one system call; or it is of a socket of the
+ * process (protocol not empty); or of drops (drop.reason not empty) of a socket or, without a pid,
+ * of none. Metrics in groups are named as in JSON, "cpu.on_cpu_ns"; an empty field is unknown, or
+ * belongs to another sort of row. Columns are only ever added, at the end of their sort.
  */
 static const char *const leading[] = {
 	"pid", "process", "started_ns", "rss_peak_bytes", "tid", "thread", "syscall", "nr", "abi",
 };
 
+/* What is NULL does not belong to this sort of row. */
 struct row {
 	const struct process *process;
 	const struct thread *thread; /* NULL: totals of the process */
 	const struct syscall *call;  /* NULL: the task itself */
 	const struct task_stats *stats;
+	const struct socket *socket;
+	const struct drop *drop;
 };
+
+/* --- the first line ----------------------------------------------------------------------- */
+
+static void print_field_names(const char *prefix, const struct field *fields, FILE *out)
+{
+	for (; fields->name; fields++)
+		fprintf(out, ",%s%s%s", prefix, *prefix ? "." : "", fields->name);
+}
+
+static void print_metric_names(const struct metric *metrics, size_t nr, FILE *out)
+{
+	for (size_t i = 0; i < nr; i++)
+		fprintf(out, ",%s%s%s", metrics[i].group ? metrics[i].group : "",
+			metrics[i].group ? "." : "", metrics[i].name);
+}
 
 static void print_header(FILE *out)
 {
 	for (size_t i = 0; i < sizeof(leading) / sizeof(leading[0]); i++)
-		fprintf(out, "%s,", leading[i]);
-	for (size_t i = 0; i < nr_task_metrics; i++)
-		fprintf(out, "%s.%s,", task_metrics[i].group, task_metrics[i].name);
-	for (size_t i = 0; i < nr_call_metrics; i++)
-		fprintf(out, "%s,", call_metrics[i].name);
-	fputs("errnos\r\n", out);
+		fprintf(out, "%s%s", i ? "," : "", leading[i]);
+	print_metric_names(task_metrics, nr_task_metrics, out);
+	print_metric_names(call_metrics, nr_call_metrics, out);
+	fputs(",errnos", out);
+	print_field_names("", socket_fields, out);
+	print_metric_names(socket_metrics, nr_socket_metrics, out);
+	print_field_names("tcp", tcp_fields, out);
+	for (size_t i = 0; i < NR_SPREADS; i++)
+		print_field_names(spread_names[i], spread_fields, out);
+	print_field_names("drop", place_fields, out);
+	print_field_names("drop", drop_fields, out);
+	fputs("\r\n", out);
 }
 
+/* --- fields ------------------------------------------------------------------------------- */
+
+/* Each begins with the comma behind the field before it. */
 static void print_text(const char *text, FILE *out)
 {
 	char *field = escape_csv(text ? text : "");
 
-	fprintf(out, "%s,", field);
+	fprintf(out, ",%s", field);
 	free(field);
 }
 
 static void print_metric(uint64_t value, FILE *out)
 {
+	fputc(',', out);
 	if (value != METRIC_UNKNOWN)
 		fprintf(out, "%" PRIu64, value);
-	fputc(',', out);
 }
 
-/* @stats NULL: a row of the other sort, whose fields are empty. */
+/* @stats NULL: a row of another sort, whose fields are empty. */
 static void print_metrics(const struct metric *metrics, size_t nr, const void *stats, FILE *out)
 {
 	for (size_t i = 0; i < nr; i++)
 		print_metric(stats ? *metric_at(&metrics[i], stats) : METRIC_UNKNOWN, out);
+}
+
+/* A field of a socket, of its spreads or drops: texts, numbers and truths. */
+static void print_field(const struct field *f, const void *from, FILE *out)
+{
+	const void *at = (const char *)from + f->offset;
+
+	switch (f->kind) {
+	case FIELD_BOOL:
+		return print_text(*(const bool *)at ? "true" : "false", out);
+	case FIELD_COUNT:
+	case FIELD_METRIC:
+		return print_metric(*(const uint64_t *)at, out);
+	default:
+		return print_text(*(const char *const *)at, out);
+	}
+}
+
+/* @from NULL: a row of another sort. */
+static void print_fields(const struct field *fields, const void *from, FILE *out)
+{
+	for (; fields->name; fields++) {
+		if (from)
+			print_field(fields, from, out);
+		else
+			fputc(',', out);
+	}
 }
 
 /* "EAGAIN=32 EPIPE=1" */
@@ -62,28 +118,47 @@ static void print_errnos(const struct syscall *c, FILE *out)
 {
 	char name[NAME_TEXT_LEN];
 
+	fputc(',', out);
 	for (size_t i = 0; c && i < c->nr_errnos; i++)
 		fprintf(out, "%s%s=%" PRIu64, i ? " " : "",
 			errno_name(c->errnos[i].error, name, sizeof(name)), c->errnos[i].count);
 }
 
-static void print_row(const struct row *row, FILE *out)
+/* --- rows --------------------------------------------------------------------------------- */
+
+static void print_leading(const struct row *row, FILE *out)
 {
 	const struct process *p = row->process;
 	const struct syscall *c = row->call;
 
-	fprintf(out, "%d,", p->pid);
-	print_text(p->comm, out);
-	fprintf(out, "%" PRIu64 ",", p->started_ns);
-	print_metric(row->thread || c ? METRIC_UNKNOWN : p->rss_peak_bytes, out);
+	if (p)
+		fprintf(out, "%d", p->pid);
+	print_text(p ? p->comm : NULL, out);
+	print_metric(p ? p->started_ns : METRIC_UNKNOWN, out);
+	print_metric(row->stats && !row->thread && !c ? p->rss_peak_bytes : METRIC_UNKNOWN, out);
 	print_metric(row->thread ? (uint64_t)row->thread->tid : METRIC_UNKNOWN, out);
 	print_text(row->thread ? row->thread->comm : NULL, out);
 	print_text(c ? c->name : NULL, out);
 	print_metric(c ? c->nr : METRIC_UNKNOWN, out);
 	print_text(c ? c->abi : NULL, out);
+}
+
+static void print_row(const struct row *row, FILE *out)
+{
+	const struct syscall *c = row->call;
+	const struct socket *s = row->drop ? NULL : row->socket; /* whose figures stand here */
+
+	print_leading(row, out);
 	print_metrics(task_metrics, nr_task_metrics, c ? NULL : row->stats, out);
 	print_metrics(call_metrics, nr_call_metrics, c ? &c->stats : NULL, out);
 	print_errnos(c, out);
+	print_fields(socket_fields, row->socket, out);
+	print_metrics(socket_metrics, nr_socket_metrics, s ? &s->stats : NULL, out);
+	print_fields(tcp_fields, s, out);
+	for (size_t i = 0; i < NR_SPREADS; i++)
+		print_fields(spread_fields, s && s->spreads[i].count ? &s->spreads[i] : NULL, out);
+	print_fields(place_fields, row->drop, out);
+	print_fields(drop_fields, row->drop, out);
 	fputs("\r\n", out);
 }
 
@@ -96,6 +171,34 @@ static void print_task(struct row row, const struct syscalls *calls, FILE *out)
 	}
 }
 
+static void print_drops(struct row row, const struct drops *drops, FILE *out)
+{
+	for (size_t i = 0; i < drops->nr; i++) {
+		row.drop = &drops->items[i];
+		print_row(&row, out);
+	}
+}
+
+static void print_sockets(const struct process *p, FILE *out)
+{
+	for (size_t i = 0; i < p->nr_sockets; i++) {
+		const struct row row = {.process = p, .socket = &p->sockets[i]};
+
+		print_row(&row, out);
+		print_drops(row, &p->sockets[i].drops, out);
+	}
+}
+
+static void print_threads(const struct process *p, FILE *out)
+{
+	for (size_t i = 0; i < p->nr_threads; i++) {
+		const struct thread *t = &p->threads[i];
+
+		print_task((struct row){.process = p, .thread = t, .stats = &t->stats}, &t->calls,
+			   out);
+	}
+}
+
 static int print(const struct report *r, const struct report_options *o, FILE *out)
 {
 	print_header(out);
@@ -103,13 +206,11 @@ static int print(const struct report *r, const struct report_options *o, FILE *o
 		const struct process *p = &r->processes[i];
 
 		print_task((struct row){.process = p, .stats = &p->stats}, &p->calls, out);
-		for (size_t k = 0; o->with_threads && k < p->nr_threads; k++) {
-			const struct thread *t = &p->threads[k];
-
-			print_task((struct row){.process = p, .thread = t, .stats = &t->stats},
-				   &t->calls, out);
-		}
+		if (o->with_threads)
+			print_threads(p, out);
+		print_sockets(p, out);
 	}
+	print_drops((struct row){0}, &r->drops, out);
 	return report_flush(out);
 }
 

@@ -26,11 +26,12 @@ struct block *document_add_fact(struct document *d, const char *label, char *tex
 	return b;
 }
 
-void table_add_column(struct table *t, const char *heading, bool is_text, unsigned int drop)
+void table_add_column(struct table *t, const char *heading, enum column_kind kind,
+		      unsigned int drop)
 {
 	struct column *c = vec_push(t->columns, t->nr_columns, t->cap_columns);
 
-	*c = (struct column){.heading = heading, .is_text = is_text, .drop = drop};
+	*c = (struct column){.heading = heading, .kind = kind, .drop = drop};
 }
 
 struct cell *table_add_cell(struct table *t, char *text)
@@ -66,17 +67,36 @@ uint64_t known(uint64_t value)
 	return value == METRIC_UNKNOWN ? 0 : value;
 }
 
-char *metric_text(const struct metric *m, uint64_t value)
+char *count_text(uint64_t count)
 {
 	char buf[UNITS_TEXT_LEN];
 
+	return xstrdup(units_count(count, buf));
+}
+
+char *time_text(uint64_t ns)
+{
+	char buf[UNITS_TEXT_LEN];
+
+	return xstrdup(units_ns(ns, buf));
+}
+
+char *size_text(uint64_t bytes)
+{
+	char buf[UNITS_TEXT_LEN];
+
+	return xstrdup(units_bytes(bytes, buf));
+}
+
+char *metric_text(const struct metric *m, uint64_t value)
+{
 	switch (m->unit) {
 	case UNIT_NS:
-		return xstrdup(units_ns(value, buf));
+		return time_text(value);
 	case UNIT_BYTES:
-		return xstrdup(units_bytes(value, buf));
+		return size_text(value);
 	default:
-		return xstrdup(units_count(value, buf));
+		return count_text(value);
 	}
 }
 
@@ -203,6 +223,8 @@ void document_build(struct document *d, const struct report *r, const struct rep
 	*d = (struct document){0};
 	document_add_head(d, r);
 	document_add_tasks(d, r, order, o->with_threads);
+	document_add_sockets(d, r, o->top);
+	document_add_drops(d, r);
 	for (size_t i = 0; i < r->nr_processes; i++)
 		add_process(d, &order[i], r->host.arch, o);
 	document_add_trust(d, r);

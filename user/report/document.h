@@ -19,10 +19,18 @@ enum style {
 	STYLE_FAILURE, /* the report cannot be trusted in this */
 };
 
+enum column_kind {
+	COLUMN_FIGURE,	/* to the right */
+	COLUMN_WORD,	/* to the left, as are the rest */
+	COLUMN_NAME,	/* may be shortened */
+	COLUMN_ADDRESS, /* may be shortened in its middle */
+};
+
 struct column {
 	const char *heading;
-	bool is_text;	   /* left-aligned, may be shortened; else a figure */
-	unsigned int drop; /* where there is no room, higher goes first; 0 stays */
+	enum column_kind kind;
+	/* Where there is no room, higher goes first. The first column stays, a name with 0, too. */
+	unsigned int drop;
 };
 
 struct cell {
@@ -80,12 +88,17 @@ struct block *document_add(struct document *d, enum block_kind kind, char *text)
 struct block *document_add_fact(struct document *d, const char *label, char *text);
 
 /* A table is made column by column, then cell by cell, each row from left to right. */
-void table_add_column(struct table *t, const char *heading, bool is_text, unsigned int drop);
+void table_add_column(struct table *t, const char *heading, enum column_kind kind,
+		      unsigned int drop);
 /* @text passes to the table; NULL leaves the cell empty. */
 struct cell *table_add_cell(struct table *t, char *text);
 
 /* A figure in the unit of @m, "-" if unknown; the caller frees it. */
 char *metric_text(const struct metric *m, uint64_t value);
+/* A figure, "-" if unknown; the caller frees it. */
+char *count_text(uint64_t count);
+char *time_text(uint64_t ns);
+char *size_text(uint64_t bytes);
 /* @part of @whole as "12.3%"; the caller frees it. */
 char *share_text(uint64_t part, uint64_t whole);
 /* @value, or 0 if it is unknown. */
@@ -107,6 +120,9 @@ struct process_order {
 void document_add_head(struct document *d, const struct report *r);
 void document_add_tasks(struct document *d, const struct report *r,
 			const struct process_order *order, bool with_threads);
+/* All sockets and drops; nothing where there are none. */
+void document_add_sockets(struct document *d, const struct report *r, unsigned int top);
+void document_add_drops(struct document *d, const struct report *r);
 /* The calls of a process or thread, whose figures @stats are; @arch is the machine's, or NULL. */
 void document_add_calls(struct document *d, const struct syscalls *calls,
 			const struct task_stats *stats, const char *arch, unsigned int top);

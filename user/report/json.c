@@ -138,7 +138,12 @@ static void put_field(struct json *j, const struct field *f, const void *from)
 		text = *(char *const *)at;
 		return put_text(j, f->name, text ? text : "");
 	case FIELD_TEXT_OR_NULL:
-		return put_text_or_null(j, f->name, *(char *const *)at);
+	case FIELD_PROTOCOL:
+	case FIELD_FAMILY:
+	case FIELD_ROLE:
+	case FIELD_STATE:
+	case FIELD_CLOSED_BY:
+		return put_text_or_null(j, f->name, *(const char *const *)at);
 	case FIELD_STRINGS:
 		return put_strings(j, f->name, *(char **const *)at);
 	case FIELD_BOOL:
@@ -186,6 +191,12 @@ static void put_objects(struct json *j, const char *key, const struct field *fie
 	close(j, ']');
 }
 
+static void put_metrics(struct json *j, const struct metric *metrics, size_t nr, const void *stats)
+{
+	for (size_t i = 0; i < nr; i++)
+		put_metric(j, metrics[i].name, *metric_at(&metrics[i], stats));
+}
+
 /* --- calls -------------------------------------------------------------------------------- */
 
 static void put_errnos(struct json *j, const struct syscall *c)
@@ -217,9 +228,7 @@ static void put_calls(struct json *j, const struct syscalls *calls)
 
 		open(j, NULL, '{');
 		put_fields(j, call_fields, c);
-		for (size_t k = 0; k < nr_call_metrics; k++)
-			put_metric(j, call_metrics[k].name,
-				   *metric_at(&call_metrics[k], &c->stats));
+		put_metrics(j, call_metrics, nr_call_metrics, &c->stats);
 		put_errnos(j, c);
 		put_histogram(j, &c->histogram);
 		close(j, '}');
@@ -227,21 +236,83 @@ static void put_calls(struct json *j, const struct syscalls *calls)
 	close(j, ']');
 }
 
-/* --- processes and threads ---------------------------------------------------------------- */
+/* --- groups of metrics -------------------------------------------------------------------- */
 
-/* Each metric stands in the object of its group; the rows of a group are neighbours. */
+/* How many rows the group of the first of @metrics has: they are neighbours. */
+static size_t group_size(const struct metric *metrics, size_t nr)
+{
+	size_t size = 1;
+
+	while (size < nr && !strcmp(metrics[size].group, metrics->group))
+		size++;
+	return size;
+}
+
 static void put_task_stats(struct json *j, const struct task_stats *stats)
 {
-	for (size_t i = 0; i < nr_task_metrics; i++) {
-		const struct metric *m = &task_metrics[i];
-
-		if (!i || strcmp(m->group, m[-1].group))
-			open(j, m->group, '{');
-		put_metric(j, m->name, *metric_at(m, stats));
-		if (i + 1 == nr_task_metrics || strcmp(m->group, m[1].group))
-			close(j, '}');
+	for (size_t i = 0, size; i < nr_task_metrics; i += size) {
+		size = group_size(&task_metrics[i], nr_task_metrics - i);
+		open(j, task_metrics[i].group, '{');
+		put_metrics(j, &task_metrics[i], size, stats);
+		close(j, '}');
 	}
 }
+
+static void put_socket_stats(struct json *j, const struct socket *s)
+{
+	for (size_t i = 0, size; i < nr_socket_metrics; i += size) {
+		const struct metric *m = &socket_metrics[i];
+
+		size = group_size(m, nr_socket_metrics - i);
+		if (!socket_has_metric(s, m)) {
+			put_literal(j, m->group, "null");
+			continue;
+		}
+		open(j, m->group, '{');
+		put_metrics(j, m, size, &s->stats);
+		if (!strcmp(m->group, "tcp"))
+			put_fields(j, tcp_fields, s);
+		close(j, '}');
+	}
+}
+
+/* --- sockets and drops -------------------------------------------------------------------- */
+
+static void put_spreads(struct json *j, const struct socket *s)
+{
+	open(j, "spreads", '{');
+	for (size_t i = 0; i < NR_SPREADS; i++)
+		if (s->spreads[i].count)
+			put_object(j, spread_names[i], spread_fields, &s->spreads[i]);
+	close(j, '}');
+}
+
+static void put_socket(struct json *j, const struct socket *s)
+{
+	open(j, NULL, '{');
+	put_fields(j, socket_fields, s);
+	put_socket_stats(j, s);
+	put_spreads(j, s);
+	open(j, "drops", '{');
+	for (size_t i = 0; i < s->drops.nr; i++)
+		put_object(j, s->drops.items[i].reason, drop_fields, &s->drops.items[i]);
+	close(j, '}');
+	close(j, '}');
+}
+
+static void put_drops(struct json *j, const struct drops *drops)
+{
+	open(j, "drops", '[');
+	for (size_t i = 0; i < drops->nr; i++) {
+		open(j, NULL, '{');
+		put_fields(j, place_fields, &drops->items[i]);
+		put_fields(j, drop_fields, &drops->items[i]);
+		close(j, '}');
+	}
+	close(j, ']');
+}
+
+/* --- processes and threads ---------------------------------------------------------------- */
 
 static void put_thread(struct json *j, const struct thread *t)
 {
@@ -262,6 +333,10 @@ static void put_process(struct json *j, const struct process *p)
 		put_thread(j, &p->threads[i]);
 	close(j, ']');
 	put_calls(j, &p->calls);
+	open(j, "sockets", '[');
+	for (size_t i = 0; i < p->nr_sockets; i++)
+		put_socket(j, &p->sockets[i]);
+	close(j, ']');
 	close(j, '}');
 }
 
@@ -298,6 +373,7 @@ static int print(const struct report *r, const struct report_options *o, FILE *o
 	for (size_t i = 0; i < r->nr_processes; i++)
 		put_process(&j, &r->processes[i]);
 	close(&j, ']');
+	put_drops(&j, &r->drops);
 	put_objects(&j, "audits", audit_fields, r->audits, r->nr_audits, sizeof(*r->audits));
 	close(&j, '}');
 	fputc('\n', out);

@@ -28,10 +28,10 @@ static void print_cell(const struct column *column, const struct cell *cell, FIL
 {
 	const char *text = cell->text ? cell->text : "";
 
-	if (column->is_text)
-		print_escaped(text, out);
-	else
+	if (column->kind == COLUMN_FIGURE)
 		fputs(text, out);
+	else
+		print_escaped(text, out);
 }
 
 static void print_table(const struct table *t, FILE *out)
@@ -42,7 +42,7 @@ static void print_table(const struct table *t, FILE *out)
 	}
 	fputs(" |\n", out);
 	for (size_t c = 0; c < t->nr_columns; c++)
-		fputs(t->columns[c].is_text ? "|:---" : "|---:", out);
+		fputs(t->columns[c].kind == COLUMN_FIGURE ? "|---:" : "|:---", out);
 	fputs("|\n", out);
 	for (size_t row = 0; row < table_nr_rows(t); row++) {
 		for (size_t c = 0; c < t->nr_columns; c++) {

@@ -9,7 +9,8 @@
 
 struct report_options {
 	bool with_threads; /* rows per thread, not only per process */
-	unsigned int top;  /* at most this many system calls per table; 0: all. text and md only */
+	/* At most this many system calls or sockets per table; 0: all. Text and Markdown only. */
+	unsigned int top;
 	bool colour;
 	unsigned int width; /* of the terminal, columns; 0: not a terminal, natural width */
 	bool compact;	    /* JSON on one line (NDJSON) */

@@ -24,12 +24,19 @@ struct task_display {
 #define DROP_OTHERS  95
 
 static const struct task_display displays[] = {
-	{"user_ns", ALWAYS, true, 0},	     {"kernel_ns", ALWAYS, true, 0},
-	{"on_cpu_ns", IF_NO_SPLIT, true, 0}, {"runnable_ns", ALWAYS, true, 4},
-	{"blocked_ns", ALWAYS, true, 0},     {"stolen_ns", IF_NOT_ZERO, true, 60},
-	{"voluntary", ALWAYS, false, 30},    {"involuntary", ALWAYS, false, 50},
-	{"migrations", ALWAYS, false, 90},   {"minor", ALWAYS, false, 70},
+	{"user_ns", ALWAYS, true, 0},
+	{"kernel_ns", ALWAYS, true, 0},
+	{"on_cpu_ns", IF_NO_SPLIT, true, 0},
+	{"runnable_ns", ALWAYS, true, 4},
+	{"blocked_ns", ALWAYS, true, 0},
+	{"stolen_ns", IF_NOT_ZERO, true, 60},
+	{"voluntary", ALWAYS, false, 30},
+	{"involuntary", ALWAYS, false, 50},
+	{"migrations", ALWAYS, false, 90},
+	{"minor", ALWAYS, false, 70},
 	{"major", ALWAYS, false, 80},
+	{"sent_bytes", IF_NOT_ZERO, false, 91},
+	{"received_bytes", IF_NOT_ZERO, false, 92},
 };
 
 static const struct task_display *display_of(const struct metric *m)
@@ -77,20 +84,21 @@ static uint64_t thread_time(const struct task_stats *s)
 
 static void add_columns(struct table *t, const struct report *r)
 {
-	table_add_column(t, "PID", false, 0);
-	table_add_column(t, "COMM", true, 0);
-	table_add_column(t, "THREADS", false, DROP_THREADS);
-	table_add_column(t, "TIME", false, DROP_TIME);
+	table_add_column(t, "PID", COLUMN_FIGURE, 0);
+	table_add_column(t, "COMM", COLUMN_NAME, 0);
+	table_add_column(t, "THREADS", COLUMN_FIGURE, DROP_THREADS);
+	table_add_column(t, "TIME", COLUMN_FIGURE, DROP_TIME);
 	for (size_t i = 0; i < nr_task_metrics; i++) {
 		const struct task_display *display = display_of(&task_metrics[i]);
 
 		if (!is_shown(&task_metrics[i], r))
 			continue;
-		table_add_column(t, task_metrics[i].heading, false, display->drop);
+		table_add_column(t, task_metrics[i].heading, COLUMN_FIGURE, display->drop);
 		if (display->has_share)
-			table_add_column(t, "%", false, display->drop ? display->drop : DROP_SHARE);
+			table_add_column(t, "%", COLUMN_FIGURE,
+					 display->drop ? display->drop : DROP_SHARE);
 	}
-	table_add_column(t, "PEAK-RSS", false, DROP_RSS);
+	table_add_column(t, "PEAK-RSS", COLUMN_FIGURE, DROP_RSS);
 }
 
 static void add_figures(struct table *t, const struct task_stats *stats, const struct report *r)

@@ -17,8 +17,12 @@
 #define YELLOW "\033[33m"
 #define RESET  "\033[0m"
 
-/* Rather than make a name shorter than this, a table goes without one more column. */
-#define NAME_WIDTH 16
+/*
+ * Rather than make a name or address (here, of IPv4 with its port) shorter than this, a table goes
+ * without one more column.
+ */
+#define NAME_WIDTH    16
+#define ADDRESS_WIDTH 21
 
 /* Text that would have less room than this beside its label continues near the edge instead. */
 #define LEAST_ROOM    24
@@ -92,6 +96,19 @@ static char *shortened(const char *text, size_t width)
 	if (text_width(text) <= width)
 		return xstrdup(text);
 	return xasprintf("%.*s…", (int)(width > 1 ? fitting_bytes(text, width - 1) : 0), text);
+}
+
+/* The same without what is in the middle: both ends of an address tell more. */
+static char *shortened_inside(const char *text, size_t width)
+{
+	size_t tail = width > 1 ? (width - 1) / 2 : 0, head = width > 1 ? width - 1 - tail : 0;
+	const char *end = text;
+
+	if (text_width(text) <= width)
+		return xstrdup(text);
+	while (text_width(end) > tail)
+		take_char(&end);
+	return xasprintf("%.*s…%s", (int)(head ? fitting_bytes(text, head) : 0), text, end);
 }
 
 /* --- text --------------------------------------------------------------------------------- */
@@ -202,22 +219,40 @@ static void measure(struct layout *l)
 	}
 }
 
-/* The width of what is left, with one space between columns and names cut to @name_width. */
-static size_t total_width(const struct layout *l, size_t name_width)
+/* The most that a column may take, beyond the least that its kind is given before others go. */
+static size_t most_width(const struct column *c, int more)
+{
+	int least = c->kind == COLUMN_NAME ? NAME_WIDTH : ADDRESS_WIDTH;
+
+	if (c->kind != COLUMN_NAME && c->kind != COLUMN_ADDRESS)
+		return SIZE_MAX;
+	return least + more > 1 ? least + more : 1;
+}
+
+static size_t shown_width(const struct layout *l, size_t column, int more)
+{
+	size_t most = most_width(&l->table->columns[column], more);
+
+	return l->widths[column] < most ? l->widths[column] : most;
+}
+
+/* The width of what is left, with one space between columns. */
+static size_t total_width(const struct layout *l, int more)
 {
 	size_t total = 0, nr = 0;
 
 	for (size_t c = 0; c < l->table->nr_columns; c++) {
-		size_t width = l->widths[c];
-
 		if (l->is_dropped[c])
 			continue;
-		if (l->table->columns[c].is_text && width > name_width)
-			width = name_width;
-		total += width;
+		total += shown_width(l, c, more);
 		nr++;
 	}
 	return total + nr - 1;
+}
+
+static bool may_go(const struct column *c)
+{
+	return c->drop || c->kind == COLUMN_FIGURE || c->kind == COLUMN_WORD;
 }
 
 /* The column to do without next: the highest drop, of several with the same the last. */
@@ -227,7 +262,7 @@ static bool drop_one(struct layout *l)
 	size_t worst = 0;
 
 	for (size_t c = 1; c < l->table->nr_columns; c++)
-		if (!l->is_dropped[c] && !columns[c].is_text &&
+		if (!l->is_dropped[c] && may_go(&columns[c]) &&
 		    (!worst || columns[c].drop >= columns[worst].drop))
 			worst = c;
 	if (!worst)
@@ -236,27 +271,27 @@ static bool drop_one(struct layout *l)
 	return true;
 }
 
-static void fit(struct layout *l, size_t width)
+static void fit(struct layout *l, int width)
 {
-	size_t others;
+	int more = width;
 
-	while (total_width(l, NAME_WIDTH) > width && drop_one(l))
+	while (total_width(l, 0) > (size_t)width && drop_one(l))
 		;
-	others = total_width(l, 0);
-	for (size_t c = 0; c < l->table->nr_columns; c++) {
-		size_t room = width > others ? width - others : 1;
-
-		if (l->table->columns[c].is_text && l->widths[c] > room)
-			l->widths[c] = room;
-	}
+	while (more > -ADDRESS_WIDTH && total_width(l, more) > (size_t)width)
+		more--;
+	for (size_t c = 0; c < l->table->nr_columns; c++)
+		l->widths[c] = shown_width(l, c, more);
 }
 
 static void set_cell(const struct layout *l, struct libscols_line *line, size_t at, size_t row,
 		     size_t column, bool has_colour)
 {
 	const char *colour = style_colour(table_cell(l->table, row, column)->style);
-	char *text = cell_text(l->table, row, column);
-	char *fitting = shortened(text, l->widths[column]);
+	bool is_address = l->table->columns[column].kind == COLUMN_ADDRESS;
+	char *text = cell_text(l->table, row, column), *fitting;
+
+	fitting = is_address ? shortened_inside(text, l->widths[column])
+			     : shortened(text, l->widths[column]);
 
 	if (scols_line_refer_data(line, at, fitting))
 		free(fitting);
@@ -274,7 +309,7 @@ static int add_columns(struct libscols_table *tb, const struct layout *l, bool h
 		if (l->is_dropped[c])
 			continue;
 		cl = scols_table_new_column(tb, column->heading, 0,
-					    column->is_text ? 0 : SCOLS_FL_RIGHT);
+					    column->kind == COLUMN_FIGURE ? SCOLS_FL_RIGHT : 0);
 		if (!cl)
 			return -ENOMEM;
 		if (has_colour)

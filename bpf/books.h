@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef SOCKTRACE_BPF_BOOKS_H
+#define SOCKTRACE_BPF_BOOKS_H
+
+/*
+ * What the kernel itself keeps of a socket, read into its record: the counts that ours are held
+ * against, and the state of a TCP connection.
+ */
+
+#include "state.h"
+
+#define AF_UNIX	 1
+#define AF_INET	 2
+#define AF_INET6 10
+
+#define IPPROTO_TCP   6
+#define IPPROTO_UDP   17
+#define IPPROTO_MPTCP 262
+
+/* include/linux/net.h */
+#define SOCK_STREAM    1
+#define SOCK_DGRAM     2
+#define SOCK_SEQPACKET 5
+
+/* include/net/tcp_states.h */
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT	2
+#define TCP_SYN_RECV	3
+#define TCP_FIN_WAIT1	4
+#define TCP_CLOSE	7
+#define TCP_CLOSE_WAIT	8
+#define TCP_LAST_ACK	9
+#define TCP_LISTEN	10
+
+/* bind(2) was given an address, a port: include/net/sock.h */
+#define SOCK_BINDADDR_LOCK 4
+#define SOCK_BINDPORT_LOCK 8
+
+#define SOCK_DONE 1 /* bit of sk_flags: FIN received, tcp_fin(); include/net/sock.h */
+
+/* enum tcp_chrono, include/linux/tcp.h */
+#define TCP_CHRONO_RWND_LIMITED	  2
+#define TCP_CHRONO_SNDBUF_LIMITED 3
+
+/*
+ * Bytes that the application gave to and took from the connection, by its sequence numbers, but
+ * for SYN and FIN, which have one each. bytes_acked and bytes_received grow with snd_una and
+ * rcv_nxt and do not wrap (RFC 4898; net/ipv4/tcp_input.c, tcp_snd_una_update(),
+ * tcp_rcv_nxt_update()).
+ */
+struct tcp_sums {
+	__u64 sent, received;
+	bool fin_read; /* the reader has met the FIN, which then counts as received */
+};
+
+static __always_inline void tcp_read_sums(struct sock *sk, struct tcp_sums *x)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	__u32 unacked = BPF_CORE_READ(tp, write_seq) - BPF_CORE_READ(tp, snd_una);
+	__u32 unread = BPF_CORE_READ(tp, rcv_nxt) - BPF_CORE_READ(tp, copied_seq);
+
+	x->sent = BPF_CORE_READ(tp, bytes_acked) + unacked;
+	x->received = BPF_CORE_READ(tp, bytes_received) - unread;
+	x->fin_read = !unread && BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << SOCK_DONE);
+}
+
+/* net/core: sk_drops_read(). Since 6.18, UDP sockets count in two places by NUMA node. */
+static __always_inline __u32 kernel_drops(struct sock *sk)
+{
+	struct numa_drop_counters *two = NULL;
+	__u32 n = BPF_CORE_READ(sk, sk_drops.counter);
+
+	if (bpf_core_field_exists(sk->sk_drop_counters))
+		two = BPF_CORE_READ(sk, sk_drop_counters);
+	if (two)
+		n += BPF_CORE_READ(two, drops0.counter) + BPF_CORE_READ(two, drops1.counter);
+	return n;
+}
+
+/* --- the state of a connection -------------------------------------------------------------- */
+
+/* Jiffies of one chrono, the stretch under way included: tcp_get_info_chrono_stats(). */
+static __always_inline __u32 chrono(struct tcp_sock *tp, __u32 which)
+{
+	__u32 running = BPF_CORE_READ_BITFIELD_PROBED(tp, chrono_type), stat = 0;
+
+	bpf_probe_read_kernel(&stat, sizeof(stat),
+			      (void *)tp + bpf_core_field_offset(tp->chrono_stat) +
+				      (which - 1) * sizeof(stat));
+	if (running == which)
+		stat += (__u32)bpf_jiffies64() - BPF_CORE_READ(tp, chrono_start);
+	return stat;
+}
+
+static __always_inline void tcp_read_state(struct sock_record *s, struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	struct sock_tcp *t = &s->tcp;
+
+	s->tcp_state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	t->srtt_us = BPF_CORE_READ(tp, srtt_us);
+	t->mdev_us = BPF_CORE_READ(tp, mdev_us);
+	t->cwnd = BPF_CORE_READ(tp, snd_cwnd);
+	t->mss = BPF_CORE_READ(tp, mss_cache);
+	t->rate_delivered = BPF_CORE_READ(tp, rate_delivered);
+	t->rate_interval_us = BPF_CORE_READ(tp, rate_interval_us);
+	t->retransmits = BPF_CORE_READ(tp, total_retrans) - t->base_retransmits;
+	t->rwnd_limited = chrono(tp, TCP_CHRONO_RWND_LIMITED) - t->base_rwnd_limited;
+	t->sndbuf_limited = chrono(tp, TCP_CHRONO_SNDBUF_LIMITED) - t->base_sndbuf_limited;
+	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
+		s->is_opaque = 1;
+}
+
+/* The connection of @s is established, or was already when its trace began. */
+static __always_inline void tcp_set_base(struct sock_record *s, struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	struct tcp_sums x;
+
+	tcp_read_sums(sk, &x);
+	s->base_sent = x.sent;
+	s->base_received = x.received;
+	s->has_fin_in_base = x.fin_read;
+	s->has_fin_sent = 0;
+	if (BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data) ||
+	    BPF_CORE_READ_BITFIELD_PROBED(tp, syn_fastopen))
+		s->is_opaque = 1;
+	s->has_base = 1;
+}
+
+/* A record is made for a connection that is under way. */
+static __always_inline void tcp_late_base(struct sock_record *s, struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+
+	if (state == TCP_SYN_SENT || state == TCP_CLOSE || state == TCP_LISTEN)
+		return;
+	tcp_set_base(s, sk);
+	s->tcp.base_retransmits = BPF_CORE_READ(tp, total_retrans);
+	s->tcp.base_rwnd_limited = chrono(tp, TCP_CHRONO_RWND_LIMITED);
+	s->tcp.base_sndbuf_limited = chrono(tp, TCP_CHRONO_SNDBUF_LIMITED);
+}
+
+/* --- the books ------------------------------------------------------------------------------- */
+
+static __always_inline __u64 seen_received(const struct sock_record *s)
+{
+	return s->counts.receive_bytes + s->counts.trunc_bytes;
+}
+
+static __always_inline void tcp_read_books(struct sock_record *s, struct sock *sk)
+{
+	struct sock_books *b = &s->books;
+	struct tcp_sums x;
+
+	b->kernel_sent = s->prior_sent;
+	b->kernel_received = s->prior_received;
+	/* tcp_disconnect() has set the numbers anew. */
+	if (s->has_base && BPF_CORE_READ(sk, __sk_common.skc_dport)) {
+		tcp_read_sums(sk, &x);
+		b->kernel_sent += x.sent - s->base_sent - s->has_fin_sent;
+		b->kernel_received += x.received - s->base_received;
+		if (x.fin_read && !s->has_fin_in_base)
+			b->kernel_received--;
+	}
+	b->seen_sent = s->counts.send_bytes;
+	b->seen_received = seen_received(s);
+}
+
+#endif

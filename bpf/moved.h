@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef SOCKTRACE_BPF_MOVED_H
+#define SOCKTRACE_BPF_MOVED_H
+
+/* The current task has sent or received through a socket: the one place that counts it. */
+
+#include "sockets.h"
+
+/* include/linux/socket.h */
+#define MSG_PEEK     0x2
+#define MSG_TRUNC    0x20
+#define MSG_ERRQUEUE 0x2000
+
+struct moved {
+	long ret;    /* bytes, or -errno */
+	__u32 calls; /* sendmmsg(2) and recvmmsg(2): messages */
+	__u32 flags;
+};
+
+/* Most calls use the socket of the one before. */
+static __always_inline struct sock_record *moved_sock(struct task_record *t, struct sock *sk,
+						      __u32 *index)
+{
+	struct sock_record *s;
+
+	*index = t->last_sock;
+	s = sock_at(*index);
+	if (s && s->sk == (__u64)sk && s->state == RECORD_LIVE && likely(sock_matches(s, sk)))
+		return s;
+	s = sock_get(sk, t->process, index);
+	t->last_sock = s ? *index : 0;
+	return s;
+}
+
+/*
+ * How many datagrams a send made: none yet if it is corked (MSG_MORE, UDP_CORK),
+ * several if the socket segments (UDP_SEGMENT).
+ */
+static __always_inline __u64 datagrams(struct sock *sk, const struct moved *m)
+{
+	struct udp_sock *up = (struct udp_sock *)sk;
+	long segment;
+
+	if (BPF_CORE_READ(up, pending))
+		return 0;
+	segment = BPF_CORE_READ(up, gso_size);
+	if (segment && m->calls == 1 && m->ret > segment)
+		return ((__u64)m->ret + segment - 1) / segment;
+	return m->calls;
+}
+
+/* A record that was made for this call has the call's bytes in its base. */
+static __always_inline void take_off_base(struct sock_record *s, __u64 sent, __u64 received)
+{
+	s->is_fresh = 0;
+	if (s->has_base) {
+		s->base_sent -= sent;
+		s->base_received -= received;
+	}
+}
+
+static __noinline int sock_sent(struct cpu_slot *slot, struct sock *sk, const struct moved *m)
+{
+	struct task_record *t = slot ? slot_record(slot) : NULL;
+	struct sock_counts *c;
+	struct sock_record *s;
+	__u32 index = 0;
+
+	if (!t || !sk || !m)
+		return 0;
+	s = moved_sock(t, sk, &index);
+	c = s ? counts_of(s, index, t->process) : NULL;
+	if (!c)
+		return 0;
+	if (unlikely(s->is_fresh))
+		take_off_base(s, m->ret > 0 ? m->ret : 0, 0);
+	if (m->ret < 0) {
+		ADD(c->send_errors, 1);
+		return 0;
+	}
+	ADD(c->send_calls, m->calls);
+	ADD(c->send_bytes, m->ret);
+	t->sockets.sent_calls += m->calls;
+	t->sockets.sent_bytes += m->ret;
+	if (s->protocol == PROTO_UDP)
+		ADD(c->datagrams_sent, datagrams(sk, m));
+	return 0;
+}
+
+static __always_inline void received_data(struct sock_record *s, struct sock *sk, __u32 process,
+					  int ret)
+{
+	__u32 fill;
+
+	if (s->owner != process)
+		s->owner = process;
+	if (s->protocol == PROTO_TCP) {
+		if (unlikely(!s->first_byte_ns && ret > 0))
+			s->first_byte_ns = bpf_ktime_get_ns();
+		return;
+	}
+	fill = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+	if (fill > s->queue_peak)
+		s->queue_peak = fill;
+}
+
+static __noinline int sock_received(struct cpu_slot *slot, struct sock *sk, const struct moved *m)
+{
+	struct task_record *t = slot ? slot_record(slot) : NULL;
+	struct sock_counts *c;
+	struct sock_record *s;
+	__u32 index = 0;
+
+	/* Errors and notices of sends (MSG_ZEROCOPY) are not data. */
+	if (!t || !sk || !m || m->flags & MSG_ERRQUEUE)
+		return 0;
+	s = moved_sock(t, sk, &index);
+	c = s ? counts_of(s, index, t->process) : NULL;
+	if (!c)
+		return 0;
+	if (unlikely(s->is_fresh))
+		take_off_base(s, 0, m->ret > 0 && !(m->flags & MSG_PEEK) ? m->ret : 0);
+	if (m->ret < 0) {
+		ADD(c->receive_errors, 1);
+		return 0;
+	}
+	if (unlikely(m->flags & MSG_PEEK)) {
+		ADD(c->peek_calls, m->calls);
+		ADD(c->peek_bytes, m->ret);
+		return 0;
+	}
+	received_data(s, sk, t->process, m->ret);
+	t->sockets.received_calls += m->calls;
+	if (unlikely(m->flags & MSG_TRUNC)) {
+		ADD(c->trunc_calls, m->calls);
+		ADD(c->trunc_bytes, m->ret);
+		return 0;
+	}
+	ADD(c->receive_calls, m->calls);
+	ADD(c->receive_bytes, m->ret);
+	t->sockets.received_bytes += m->ret;
+	return 0;
+}
+
+/* The same for one message or call. */
+static __always_inline int sent_once(struct cpu_slot *slot, struct sock *sk, int ret)
+{
+	struct moved m = {.ret = ret, .calls = 1};
+
+	return sock_sent(slot, sk, &m);
+}
+
+static __always_inline int received_once(struct cpu_slot *slot, struct sock *sk, int ret,
+					 __u32 flags)
+{
+	struct moved m = {.ret = ret, .calls = 1, .flags = flags};
+
+	return sock_received(slot, sk, &m);
+}
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef SOCKTRACE_BPF_REFRESH_H
+#define SOCKTRACE_BPF_REFRESH_H
+
+#include "sockets.h"
+
+/*
+ * Brings a record up to date with its socket. A thread on another CPU may be between the kernel's
+ * count and ours: read until they agree, which takes less than a microsecond unless a call is under
+ * way.
+ */
+GLOBAL int sock_refresh(__u32 index, __u64 address)
+{
+	struct sock *sk = (struct sock *)address;
+	struct sock_record *s = sock_at(index);
+	struct sock_books *b;
+
+	if (!s)
+		return 0;
+	b = &s->books;
+	for (int i = 0; i < 8; i++) {
+		b->kernel_drops = kernel_drops(sk) - (__u32)s->base_drops;
+		if (s->protocol == PROTO_TCP)
+			tcp_read_books(s, sk);
+		if (b->kernel_sent == b->seen_sent && b->kernel_received == b->seen_received)
+			break;
+		asm volatile("" ::: "memory");
+	}
+	if (s->protocol == PROTO_TCP)
+		tcp_read_state(s, sk);
+	s->is_refreshed = 1;
+	return 0;
+}
+
+#endif

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * What processes move through their sockets, and the sockets that there are. Bytes can be seen in
+ * several places, of which user space takes the first that works here; all end in moved.h.
+ */
+#include "arch.h"
+#include "moved.h"
+#include "refresh.h"
+
+#define S_IFMT	 0170000
+#define S_IFSOCK 0140000
+
+/* --- tracepoints: Linux 6.3 (6e6eda44b939) ------------------------------------------------------
+ */
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
+{
+	struct cpu_slot *slot = busy_slot();
+
+	return slot ? sent_once(slot, sk, ret) : 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
+{
+	struct cpu_slot *slot = busy_slot();
+
+	return slot ? received_once(slot, sk, ret, flags) : 0;
+}
+
+/* --- fexit -------------------------------------------------------------------------------------
+ */
+
+#define SENDS(function)                                                                     \
+	SEC("fexit/" #function)                                                             \
+	int BPF_PROG(fexit_##function, struct socket *sock, struct msghdr *msg, size_t len, \
+		     int ret)                                                               \
+	{                                                                                   \
+		struct cpu_slot *slot = busy_slot();                                        \
+                                                                                            \
+		return slot ? sent_once(slot, sock->sk, ret) : 0;                           \
+	}
+
+#define RECEIVES(function)                                                                  \
+	SEC("fexit/" #function)                                                             \
+	int BPF_PROG(fexit_##function, struct socket *sock, struct msghdr *msg, size_t len, \
+		     int flags, int ret)                                                    \
+	{                                                                                   \
+		struct cpu_slot *slot = busy_slot();                                        \
+                                                                                            \
+		return slot ? received_once(slot, sock->sk, ret, flags) : 0;                \
+	}
+
+/* sendfile(2) and splice(2) before 6.5 (dc97391e6610) */
+#define SENDS_PAGE(function)                                                                    \
+	SEC("fexit/" #function)                                                                 \
+	int BPF_PROG(fexit_##function, struct socket *sock, void *page, int offset, size_t len, \
+		     int flags, long ret)                                                       \
+	{                                                                                       \
+		struct cpu_slot *slot = busy_slot();                                            \
+                                                                                                \
+		return slot ? sent_once(slot, sock->sk, ret) : 0;                               \
+	}
+
+/* unix_seqpacket_sendmsg() and _recvmsg() call those for datagrams. */
+SENDS(inet_sendmsg)
+SENDS(inet6_sendmsg)
+SENDS(unix_stream_sendmsg)
+SENDS(unix_dgram_sendmsg)
+RECEIVES(inet_recvmsg)
+RECEIVES(inet6_recvmsg)
+RECEIVES(unix_stream_recvmsg)
+RECEIVES(unix_dgram_recvmsg)
+SENDS_PAGE(inet_sendpage)
+SENDS_PAGE(unix_stream_sendpage)
+
+/* --- kprobes: attached to each of the functions above -------------------------------------------
+ */
+
+static __always_inline void moving(__u64 sock, __u32 flags)
+{
+	struct task_record *t = current_record();
+
+	if (!t)
+		return;
+	if (t->moving_sk)
+		lose(LOST_RETURN_UNSEEN);
+	t->moving_sk = (__u64)BPF_CORE_READ((struct socket *)sock, sk);
+	t->moving_flags = flags;
+}
+
+SEC("kprobe")
+int kprobe_sends(struct pt_regs *regs)
+{
+	moving(arch_function_arg0(regs), 0);
+	return 0;
+}
+
+SEC("kprobe")
+int kprobe_receives(struct pt_regs *regs)
+{
+	moving(arch_function_arg0(regs), arch_function_arg3(regs));
+	return 0;
+}
+
+static __always_inline struct sock *moved_now(struct cpu_slot *slot, __u32 *flags)
+{
+	struct task_record *t = slot_record(slot);
+	__u64 sk;
+
+	if (!t)
+		return NULL;
+	sk = t->moving_sk;
+	*flags = t->moving_flags;
+	t->moving_sk = 0;
+	return (struct sock *)sk;
+}
+
+SEC("kretprobe")
+int kretprobe_sent(struct pt_regs *regs)
+{
+	struct cpu_slot *slot = busy_slot();
+	__u32 flags = 0;
+	struct sock *sk = slot ? moved_now(slot, &flags) : NULL;
+
+	return sk ? sent_once(slot, sk, arch_function_result(regs)) : 0;
+}
+
+SEC("kretprobe")
+int kretprobe_received(struct pt_regs *regs)
+{
+	struct cpu_slot *slot = busy_slot();
+	__u32 flags = 0;
+	struct sock *sk = slot ? moved_now(slot, &flags) : NULL;
+
+	return sk ? received_once(slot, sk, arch_function_result(regs), flags) : 0;
+}
+
+/* --- the sockets that there are
+ * ------------------------------------------------------------------- */
+
+static __always_inline void count_holder(struct sock_record *s, struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+
+	if (s->snapshot != nr_snapshots) {
+		s->holders = 0;
+		s->last_holder = 0;
+		s->snapshot = nr_snapshots;
+	}
+	if (s->last_holder == tgid) /* descriptors of one process come in a row */
+		return;
+	s->last_holder = tgid;
+	s->holders++;
+	if (!bpf_map_lookup_elem(&process_of, &tgid))
+		s->had_outsiders = 1;
+}
+
+static __always_inline void refresh_queue(struct sock_record *s, struct sock *sk)
+{
+	struct udp_sock *up = (struct udp_sock *)sk;
+	__u32 fill = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+
+	if (s->protocol == PROTO_TCP)
+		return;
+	if (fill > s->queue_peak)
+		s->queue_peak = fill;
+	s->datagrams_queued = BPF_CORE_READ(sk, sk_receive_queue.qlen);
+	if (s->protocol == PROTO_UDP)
+		s->datagrams_queued += BPF_CORE_READ(up, reader_queue.qlen);
+}
+
+static __always_inline struct sock_record *listed_sock(struct sock *sk, struct task_struct *task,
+						       __u32 *index)
+{
+	__u32 tgid = task->tgid, *process;
+	struct sock_record *s;
+
+	if (!listing_sockets) {
+		s = sock_find(sk, index);
+		return s && sock_matches(s, sk) ? s : NULL;
+	}
+	process = bpf_map_lookup_elem(&process_of, &tgid);
+	if (!process)
+		return NULL;
+	s = sock_get(sk, *process, index);
+	if (s)
+		s->is_fresh = 0;
+	if (!s || s->protocol != PROTO_TCP || s->role)
+		return s;
+	s->role = ROLE_UNKNOWN;
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN) {
+		s->role = ROLE_LISTEN;
+		listens_on[s->local_port] = 1;
+	} else if (!BPF_CORE_READ(sk, __sk_common.skc_dport)) {
+		s->role = ROLE_NONE;
+	}
+	return s;
+}
+
+/*
+ * Every open socket of every process, once when tracing starts, to find those that the targets
+ * have, and at each snapshot, to bring the records up to date.
+ */
+SEC("iter/task_file")
+int list_sockets(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct sock_record *s;
+	struct socket *sock;
+	struct sock *sk;
+	__u32 index = 0;
+
+	if (!task || !file || (file->f_inode->i_mode & S_IFMT) != S_IFSOCK)
+		return 0;
+	sock = file->private_data;
+	sk = BPF_CORE_READ(sock, sk);
+	if (!sk)
+		return 0;
+	s = listed_sock(sk, task, &index);
+	if (!s)
+		return 0;
+	count_holder(s, task);
+	fill_name(index, address_of(sk));
+	refresh_queue(s, sk);
+	sock_refresh(index, address_of(sk));
+	return 0;
+}

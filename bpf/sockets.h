@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef SOCKTRACE_BPF_SOCKETS_H
+#define SOCKTRACE_BPF_SOCKETS_H
+
+/*
+ * The records of sockets: found by the address of struct sock, made at the first use by a traced
+ * process, when a connection to one of its listeners is established, or by the first listing. A
+ * TCP socket's record ends with tcp_destroy_sock; of other sockets no hook shows the end, user
+ * space finds it (kernel_snapshot()), or the next socket at the same address does.
+ */
+
+#include "books.h"
+#include "switches.h"
+
+#define ADD(counter, n) __sync_fetch_and_add(&(counter), n)
+
+static __always_inline struct sock_record *sock_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&socks, &index);
+}
+
+static __always_inline struct sock_use *use_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&uses, &index);
+}
+
+/* enum sock_protocol; PROTO_NONE: not a kind of socket that is counted */
+static __always_inline __u32 protocol_of(struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family), protocol, type;
+
+	type = BPF_CORE_READ(sk, sk_type);
+	if (family == AF_UNIX)
+		return type == SOCK_STREAM  ? PROTO_UNIX_STREAM
+		       : type == SOCK_DGRAM ? PROTO_UNIX_DGRAM
+					    : PROTO_UNIX_SEQPACKET;
+	if (family != AF_INET && family != AF_INET6)
+		return PROTO_NONE;
+	protocol = BPF_CORE_READ(sk, sk_protocol);
+	return protocol == IPPROTO_TCP	   ? PROTO_TCP
+	       : protocol == IPPROTO_UDP   ? PROTO_UDP
+	       : protocol == IPPROTO_MPTCP ? PROTO_MPTCP
+					   : PROTO_RAW;
+}
+
+/* 0: it has none (any more): not accepted yet, or closed. */
+static __always_inline __u64 inode_of(struct sock *sk)
+{
+	if (bpf_core_field_exists(sk->sk_ino))
+		return BPF_CORE_READ(sk, sk_ino);
+	return BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+}
+
+/* --- names ----------------------------------------------------------------------------------- */
+
+static __always_inline void fill_unix_name(struct sock_record *s, struct unix_sock *u)
+{
+	struct unix_address *name = BPF_CORE_READ(u, addr);
+	struct unix_sock *peer;
+	int len;
+
+	s->is_peer_name = !name;
+	if (!name) {
+		peer = (struct unix_sock *)BPF_CORE_READ(u, peer);
+		name = BPF_CORE_READ(peer, addr);
+	}
+	len = name ? BPF_CORE_READ(name, len) - (int)sizeof(short) : 0;
+	if (len <= 0 || len > UNIX_NAME_LEN) {
+		s->name_len = 0;
+		return;
+	}
+	bpf_probe_read_kernel(s->name, UNIX_NAME_LEN,
+			      (void *)name + bpf_core_field_offset(name->name) + sizeof(short));
+	s->name_len = len;
+}
+
+static __always_inline void fill_addresses(struct sock_record *s, struct sock *sk)
+{
+	s->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	s->remote_port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+	if (s->family == AF_INET6) {
+		BPF_CORE_READ_INTO(&s->local, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&s->remote, sk, __sk_common.skc_v6_daddr);
+		s->is_dual = !BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only);
+		return;
+	}
+	BPF_CORE_READ_INTO((__be32 *)&s->local, sk, __sk_common.skc_rcv_saddr);
+	BPF_CORE_READ_INTO((__be32 *)&s->remote, sk, __sk_common.skc_daddr);
+}
+
+GLOBAL int fill_name(__u32 index, __u64 address)
+{
+	struct sock *sk = (struct sock *)address;
+	struct sock_record *s = sock_at(index);
+
+	if (!s)
+		return 0;
+	if (s->family == AF_UNIX) {
+		fill_unix_name(s, (struct unix_sock *)sk);
+		return 0;
+	}
+	/* A closed TCP socket has given its port back. */
+	if (s->protocol == PROTO_TCP && s->local_port && !BPF_CORE_READ(sk, __sk_common.skc_num))
+		return 0;
+	fill_addresses(s, sk);
+	if (s->protocol == PROTO_TCP)
+		return 0;
+	s->receive_buffer = BPF_CORE_READ(sk, sk_rcvbuf);
+	if (s->remote_port)
+		s->role = ROLE_CONNECT;
+	else if (BPF_CORE_READ(sk, sk_userlocks) & (SOCK_BINDADDR_LOCK | SOCK_BINDPORT_LOCK))
+		s->role = ROLE_BIND;
+	return 0;
+}
+
+/* --- records --------------------------------------------------------------------------------- */
+
+static __always_inline void sock_end(struct sock_record *s, __u64 now)
+{
+	__u64 key = s->sk;
+
+	if (!s->closed_ns)
+		s->closed_ns = now;
+	if ((int)bpf_map_delete_elem(&sock_of, &key) == -EBUSY)
+		lose(LOST_MAP_UPDATE);
+	s->state = RECORD_ENDED;
+	ADD(nr_ended_sockets, 1);
+	if (nr_ended_sockets >= wake_up_after_sockets)
+		bpf_ringbuf_output(&wake_ups, &key, sizeof(key), BPF_RB_FORCE_WAKEUP);
+}
+
+/* The record of @sk, or NULL. In interrupts too: says nothing about the current task. */
+static __always_inline struct sock_record *sock_find(struct sock *sk, __u32 *index)
+{
+	__u64 key = (__u64)sk;
+	__u32 *found = bpf_map_lookup_elem(&sock_of, &key);
+
+	if (!found)
+		return NULL;
+	*index = *found;
+	return sock_at(*found);
+}
+
+/* Not the one of an earlier socket at this address, which ended unseen. */
+static __always_inline bool sock_matches(const struct sock_record *s, struct sock *sk)
+{
+	return s->protocol == PROTO_TCP || s->ino == inode_of(sk);
+}
+
+/* A new record for @sk, of @process (0: nobody's yet). NULL: not counted, or no room (lost). */
+GLOBAL int sock_add(__u64 key, __u32 process, __u32 protocol)
+{
+	struct sock *sk = (struct sock *)key;
+	struct sock_record *s;
+	__u32 index;
+	int err;
+
+	if (bpf_map_pop_elem(&free_socks, &index)) {
+		lose(LOST_SOCKETS_FULL);
+		return 0;
+	}
+	s = sock_at(index);
+	if (!s)
+		return 0;
+	s->sk = key;
+	s->ino = inode_of(sk);
+	s->process = s->owner = process;
+	s->protocol = protocol;
+	s->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	s->connections = 1;
+	s->is_fresh = 1;
+	s->snapshot = nr_snapshots;
+	s->base_drops = kernel_drops(sk);
+	if (!listing_sockets)
+		s->opened_ns = bpf_ktime_get_ns();
+	fill_name(index, key);
+	if (protocol == PROTO_TCP)
+		tcp_late_base(s, sk);
+	s->state = RECORD_LIVE;
+	err = bpf_map_update_elem(&sock_of, &key, &index, BPF_NOEXIST);
+	if (!err) {
+		ADD(nr_new_sockets, 1);
+		if (nr_new_sockets >= wake_up_after_sockets * 4)
+			bpf_ringbuf_output(&wake_ups, &key, sizeof(key), BPF_RB_FORCE_WAKEUP);
+		return index;
+	}
+	__builtin_memset(s, 0, sizeof(*s));
+	bpf_map_push_elem(&free_socks, &index, BPF_ANY);
+	if (err != -17 /* EEXIST: another CPU was first */)
+		lose(LOST_MAP_UPDATE);
+	return 0;
+}
+
+/* The record of @sk, made for @process if missing. NULL: not counted, or no room (lost). */
+static __always_inline struct sock_record *sock_get(struct sock *sk, __u32 process, __u32 *index)
+{
+	struct sock_record *s = sock_find(sk, index);
+	__u32 protocol;
+
+	if (s && likely(sock_matches(s, sk)))
+		return s;
+	if (s)
+		sock_end(s, 0);
+	protocol = protocol_of(sk);
+	if (protocol == PROTO_NONE)
+		return NULL;
+	*index = sock_add(address_of(sk), process, protocol);
+	return *index ? sock_at(*index) : sock_find(sk, index);
+}
+
+/* --- counts of a further process ------------------------------------------------------------- */
+
+GLOBAL int use_add(__u32 sock, __u32 process)
+{
+	struct sock_use_key key = {.sock = sock, .process = process};
+	struct sock_use *u;
+	__u32 index, *found;
+
+	if (bpf_map_pop_elem(&free_uses, &index)) {
+		lose(LOST_USES_FULL);
+		return 0;
+	}
+	u = use_at(index);
+	if (!u)
+		return 0;
+	u->sock = sock;
+	u->process = process;
+	u->state = RECORD_LIVE;
+	if (!(int)bpf_map_update_elem(&use_of, &key, &index, BPF_NOEXIST))
+		return index;
+	u->state = RECORD_FREE;
+	bpf_map_push_elem(&free_uses, &index, BPF_ANY);
+	found = bpf_map_lookup_elem(&use_of, &key);
+	if (found)
+		return *found;
+	lose(LOST_MAP_UPDATE);
+	return 0;
+}
+
+static __always_inline struct sock_counts *use_counts(struct sock_record *s, __u32 sock,
+						      __u32 process)
+{
+	struct sock_use_key key = {.sock = sock, .process = process};
+	__u32 *found = bpf_map_lookup_elem(&use_of, &key);
+	struct sock_use *u;
+	__u32 index;
+
+	s->is_shared = 1;
+	index = found ? *found : use_add(sock, process);
+	if (!index)
+		return NULL;
+	u = use_at(index);
+	if (!u)
+		return NULL;
+	asm volatile("" : "+r"(u)); /* else the compiler adds first, which the verifier refuses */
+	return &u->counts;
+}
+
+/* Where @process counts what it moves through @s, whose index is @sock. NULL: no room (lost). */
+static __always_inline struct sock_counts *counts_of(struct sock_record *s, __u32 sock,
+						     __u32 process)
+{
+	if (unlikely(!s->process))
+		s->process = s->owner = process;
+	if (likely(s->process == process))
+		return &s->counts;
+	return use_counts(s, sock, process);
+}
+
+#endif

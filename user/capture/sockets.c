@@ -1,0 +1,634 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/escape.h"
+#include "base/vec.h"
+#include "capture/sockets.h"
+#include "kernel/names.h"
+
+struct drop_entry {
+	struct drop_key key;
+	struct drop_count count;
+};
+
+struct socket_reader {
+	struct kernel *kernel;
+	uint64_t began_ns, jiffy_ns;
+	bool detail_full;
+	uint32_t nr_new; /* records taken since the last sweep */
+
+	/* What several records need; read anew for each pass. */
+	uint32_t *first_use, *next_use; /* by sock index; by use index */
+	bool has_uses;
+	struct drop_entry *drops; /* ascending by sock */
+	size_t nr_drops, cap_drops;
+	bool has_drops;
+	bool *is_moving; /* by process: a thread is in a call that may move bytes */
+};
+
+/* The scheduler's tick is the resolution of the coarse clock (clock_getres(2)). */
+static uint64_t jiffy_ns(void)
+{
+	struct timespec t;
+
+	clock_getres(CLOCK_MONOTONIC_COARSE, &t);
+	return t.tv_nsec;
+}
+
+struct socket_reader *socket_reader_new(struct kernel *k, uint64_t began_ns, bool detail_full)
+{
+	struct socket_reader *r = xcalloc(1, sizeof(*r));
+
+	r->kernel = k;
+	r->began_ns = began_ns;
+	r->jiffy_ns = jiffy_ns();
+	r->detail_full = detail_full;
+	r->first_use = xcalloc(kernel_socks(k)->nr, sizeof(*r->first_use));
+	r->next_use = xcalloc(kernel_uses(k)->nr, sizeof(*r->next_use));
+	r->is_moving = xcalloc(kernel_processes(k)->nr, sizeof(*r->is_moving));
+	return r;
+}
+
+void socket_reader_free(struct socket_reader *r)
+{
+	if (!r)
+		return;
+	free(r->first_use);
+	free(r->next_use);
+	free(r->drops);
+	free(r->is_moving);
+	free(r);
+}
+
+static const struct sock_record *sock_at(const struct socket_reader *r, uint32_t index)
+{
+	return pool_at(kernel_socks(r->kernel), index);
+}
+
+static struct sock_use *use_at(const struct socket_reader *r, uint32_t index)
+{
+	return pool_at(kernel_uses(r->kernel), index);
+}
+
+static uint32_t state_of(const struct sock_record *s)
+{
+	return __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
+}
+
+/* --- what a pass reads once ------------------------------------------------------------------- */
+
+static void begin_pass(struct socket_reader *r)
+{
+	r->has_uses = false;
+	r->has_drops = false;
+	r->nr_drops = 0;
+}
+
+static void need_uses(struct socket_reader *r)
+{
+	const struct pool *uses = kernel_uses(r->kernel);
+
+	if (r->has_uses)
+		return;
+	r->has_uses = true;
+	memset(r->first_use, 0, kernel_socks(r->kernel)->nr * sizeof(*r->first_use));
+	for (uint32_t i = 1; i < uses->nr; i++) {
+		const struct sock_use *u = pool_at(uses, i);
+
+		if (u->state == RECORD_FREE)
+			continue;
+		r->next_use[i] = r->first_use[u->sock];
+		r->first_use[u->sock] = i;
+	}
+}
+
+static int compare_drops(const void *a, const void *b)
+{
+	const struct drop_entry *x = a, *y = b;
+
+	return (x->key.sock > y->key.sock) - (x->key.sock < y->key.sock);
+}
+
+static void need_drops(struct socket_reader *r)
+{
+	struct drop_entry e = {.key = {.sock = UINT32_MAX}};
+
+	if (r->has_drops)
+		return;
+	r->has_drops = true;
+	while (kernel_next_drop(r->kernel, &e.key, &e.count))
+		*vec_push(r->drops, r->nr_drops, r->cap_drops) = e;
+	if (r->nr_drops)
+		qsort(r->drops, r->nr_drops, sizeof(*r->drops), compare_drops);
+}
+
+/* The index of the first drop of @sock among those read. */
+static size_t first_drop(const struct socket_reader *r, uint32_t sock)
+{
+	size_t low = 0, high = r->nr_drops;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (r->drops[middle].key.sock < sock)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* --- names -------------------------------------------------------------------------------------
+ */
+
+static const char *const protocols[NR_PROTOS] = {
+	[PROTO_NONE] = "raw",
+	[PROTO_TCP] = "tcp",
+	[PROTO_UDP] = "udp",
+	[PROTO_UNIX_STREAM] = "unix-stream",
+	[PROTO_UNIX_DGRAM] = "unix-dgram",
+	[PROTO_UNIX_SEQPACKET] = "unix-seqpacket",
+	[PROTO_RAW] = "raw",
+	[PROTO_MPTCP] = "mptcp",
+};
+
+static const char *const roles[NR_ROLES] = {
+	[ROLE_NONE] = "none",	    [ROLE_LISTEN] = "listen", [ROLE_ACCEPT] = "accept",
+	[ROLE_CONNECT] = "connect", [ROLE_BIND] = "bind",     [ROLE_UNKNOWN] = "connect",
+};
+
+/* include/net/tcp_states.h, in the words of ss(8) */
+static const char *const tcp_states[] = {
+	NULL,	     "ESTAB", "SYN-SENT",   "SYN-RECV", "FIN-WAIT-1", "FIN-WAIT-2",
+	"TIME-WAIT", "CLOSE", "CLOSE-WAIT", "LAST-ACK", "LISTEN",     "CLOSING",
+};
+
+static char *inet_name(int family, const uint8_t *address, uint16_t port, bool is_local)
+{
+	static const uint8_t none[16];
+	char text[INET6_ADDRSTRLEN];
+
+	if (!is_local && !port && !memcmp(address, none, family == AF_INET ? 4 : 16))
+		return xstrdup("*");
+	inet_ntop(family, address, text, sizeof(text));
+	return xasprintf(family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, port);
+}
+
+/* unix(7): a name that begins with NUL is abstract; else it ends with the first NUL. */
+static char *unix_name(const struct sock_record *s)
+{
+	char name[UNIX_NAME_LEN + 1];
+	size_t len = s->name_len;
+
+	if (!len)
+		return xstrdup("*");
+	memcpy(name, s->name, len);
+	if (!name[0])
+		name[0] = '@';
+	else
+		len = strnlen(name, len);
+	return utf8_clean(name, len);
+}
+
+static void fill_names(const struct sock_record *s, struct socket *out)
+{
+	out->protocol = protocols[s->protocol];
+	out->role = roles[s->role];
+	if (s->family == AF_UNIX) {
+		out->family = "unix";
+		out->local = s->is_peer_name ? xstrdup("*") : unix_name(s);
+		out->remote = s->is_peer_name ? unix_name(s) : xstrdup("*");
+		return;
+	}
+	out->family = s->family == AF_INET6 ? "ipv6" : "ipv4";
+	out->dual_stack = s->is_dual;
+	out->local = inet_name(s->family, s->local, s->local_port, true);
+	out->remote = inet_name(s->family, s->remote, ntohs(s->remote_port), false);
+}
+
+/* --- figures -----------------------------------------------------------------------------------
+ */
+
+/* Since the trace began; METRIC_UNKNOWN for 0, not seen. */
+static uint64_t since_start(const struct socket_reader *r, uint64_t ns)
+{
+	if (!ns)
+		return METRIC_UNKNOWN;
+	return ns > r->began_ns ? ns - r->began_ns : 0;
+}
+
+/* METRIC_UNKNOWN if one of the two was not seen. */
+static uint64_t between(uint64_t from, uint64_t to)
+{
+	return from && to >= from ? to - from : METRIC_UNKNOWN;
+}
+
+static void fill_counts(const struct sock_record *s, const struct sock_counts *c,
+			struct socket *out)
+{
+	struct socket_stats *x = &out->stats;
+
+	x->send_calls = c->send_calls;
+	x->send_bytes = c->send_bytes;
+	x->send_errors = c->send_errors;
+	x->receive_calls = c->receive_calls;
+	x->receive_bytes = c->receive_bytes;
+	x->receive_errors = c->receive_errors;
+	x->receive_peek_calls = c->peek_calls;
+	x->receive_peek_bytes = c->peek_bytes;
+	x->receive_trunc_calls = c->trunc_calls;
+	x->receive_trunc_bytes = c->trunc_bytes;
+	if (s->protocol == PROTO_UDP) {
+		x->udp_datagrams_sent = c->datagrams_sent;
+		x->udp_datagrams_received = c->receive_calls + c->trunc_calls;
+	}
+}
+
+static void add_duration(struct socket *out, int spread, uint64_t *metric, uint64_t ns)
+{
+	if (metric)
+		*metric = ns;
+	if (ns != METRIC_UNKNOWN)
+		spread_add(&out->spreads[spread], ns);
+}
+
+static void fill_tcp_times(const struct sock_record *s, struct socket *out)
+{
+	struct socket_stats *x = &out->stats;
+
+	if (s->role == ROLE_CONNECT)
+		add_duration(out, SPREAD_connect, &x->tcp_connect_ns,
+			     between(s->connect_ns, s->established_ns));
+	if (s->role == ROLE_ACCEPT && s->accepted_ns)
+		add_duration(out, SPREAD_accept_wait, &x->tcp_accept_wait_ns,
+			     between(s->established_ns, s->accepted_ns));
+	if (s->first_byte_ns)
+		add_duration(out, SPREAD_first_byte, &x->tcp_first_byte_ns,
+			     between(s->established_ns, s->first_byte_ns));
+	if (s->opened_ns && s->closed_ns)
+		add_duration(out, SPREAD_lifetime, NULL, between(s->opened_ns, s->closed_ns));
+}
+
+static void fill_tcp(const struct socket_reader *r, const struct sock_record *s, struct socket *out)
+{
+	const struct sock_tcp *t = &s->tcp;
+	struct socket_stats *x = &out->stats;
+	bool knows_failed = kernel_has_probe(r->kernel, "tcp_failed_retransmits");
+
+	if (kernel_has_probe(r->kernel, "tcp_resets")) {
+		x->tcp_resets_sent = t->resets_sent;
+		x->tcp_resets_received = t->resets_received;
+	}
+	if (s->role == ROLE_LISTEN) {
+		x->tcp_backlog_overflows = s->books.kernel_drops;
+		return;
+	}
+	x->tcp_failed_connects = t->failed_connects;
+	if (!s->is_refreshed)
+		return;
+	if (t->srtt_us)
+		add_duration(out, SPREAD_rtt, &x->tcp_rtt_ns, (uint64_t)t->srtt_us * 1000 / 8);
+	x->tcp_rtt_var_ns = (uint64_t)t->mdev_us * 1000 / 4;
+	x->tcp_retransmits = t->retransmits - (knows_failed ? t->retransmits_failed : 0);
+	if (knows_failed)
+		x->tcp_retransmits_failed = t->retransmits_failed;
+	x->tcp_cwnd = t->cwnd;
+	/* net/ipv4/tcp.c, tcp_compute_delivery_rate() */
+	if (t->rate_interval_us)
+		x->tcp_delivery_rate =
+			(uint64_t)t->rate_delivered * t->mss * 1000000 / t->rate_interval_us;
+	x->tcp_rwnd_limited_ns = t->rwnd_limited * r->jiffy_ns;
+	x->tcp_sndbuf_limited_ns = t->sndbuf_limited * r->jiffy_ns;
+	fill_tcp_times(s, out);
+}
+
+static void fill_udp(const struct sock_record *s, struct socket *out)
+{
+	struct socket_stats *x = &out->stats;
+
+	x->udp_receive_buffer_bytes = s->receive_buffer;
+	x->udp_receive_queue_peak_bytes = s->queue_peak;
+	x->udp_datagrams_queued = s->state == RECORD_LIVE ? s->datagrams_queued : METRIC_UNKNOWN;
+}
+
+static void fill_life(const struct socket_reader *r, const struct sock_record *s,
+		      struct socket *out)
+{
+	out->opened_ns = since_start(r, s->opened_ns);
+	out->closed_ns = since_start(r, s->closed_ns);
+	out->connections = s->connections;
+	out->shared_by = s->holders;
+	if (s->protocol == PROTO_TCP && s->tcp_state < sizeof(tcp_states) / sizeof(*tcp_states))
+		out->state = tcp_states[s->tcp_state];
+	out->closed_by = s->closed_by == CLOSER_LOCAL	 ? "local"
+			 : s->closed_by == CLOSER_REMOTE ? "remote"
+							 : NULL;
+}
+
+static void fill_drops(struct socket_reader *r, uint32_t index, struct drops *drops)
+{
+	char reason[KERNEL_NAME_LEN];
+
+	need_drops(r);
+	for (size_t i = first_drop(r, index); i < r->nr_drops; i++) {
+		const struct drop_entry *e = &r->drops[i];
+		struct drop *d;
+
+		if (e->key.sock != index)
+			return;
+		d = drops_get(drops, kernel_drop_reason(e->key.reason, reason),
+			      index ? NULL : kernel_symbol(e->key.where));
+		if (!d->packets || since_start(r, e->count.first_ns) < d->first_ns)
+			d->first_ns = since_start(r, e->count.first_ns);
+		if (!d->packets || since_start(r, e->count.last_ns) > d->last_ns)
+			d->last_ns = since_start(r, e->count.last_ns);
+		d->packets += e->count.packets;
+		d->bytes += e->count.bytes;
+	}
+}
+
+/* --- books -------------------------------------------------------------------------------------
+ */
+
+/* Why the two counts may differ although nothing was missed; NULL: they may not. */
+static const char *excuse(const struct socket_reader *r, const struct sock_record *s)
+{
+	const struct process_record *p = pool_at(kernel_processes(r->kernel), s->process);
+
+	if (s->is_opaque)
+		return "its sequence numbers count more than the data: TLS in the kernel, or TCP "
+		       "Fast Open";
+	if (s->state == RECORD_LIVE && (r->is_moving[s->process] || s->is_shared))
+		return "a call was under way";
+	if (p && p->has_untraced_child)
+		return "a child that is not traced may have used it (--follow)";
+	if (s->had_outsiders)
+		return "processes that are not traced may have used it";
+	return NULL;
+}
+
+static void fill_book(const char *excuse, uint64_t observed, uint64_t expected,
+		      struct socket_books *books, struct socket_book *b)
+{
+	*b = (struct socket_book){0};
+	if (observed < expected && excuse) {
+		b->nr_unknown = 1;
+		books->why_unknown = excuse;
+		return;
+	}
+	b->nr = 1;
+	b->observed = observed;
+	b->expected = expected;
+	b->nr_failed = observed != expected;
+}
+
+static void fill_tcp_books(struct socket_reader *r, const struct sock_record *s, uint32_t index,
+			   struct socket *out)
+{
+	uint64_t sent = s->books.seen_sent, received = s->books.seen_received;
+	const char *why = excuse(r, s);
+
+	if (!s->is_refreshed)
+		return;
+	if (s->is_shared) {
+		need_uses(r);
+		for (uint32_t i = r->first_use[index]; i; i = r->next_use[i]) {
+			const struct sock_counts *c = &use_at(r, i)->counts;
+
+			sent += c->send_bytes;
+			received += c->receive_bytes + c->trunc_bytes;
+		}
+	}
+	fill_book(why, sent, s->books.kernel_sent, &out->books, &out->books.sent);
+	fill_book(why, received, s->books.kernel_received, &out->books, &out->books.received);
+}
+
+static void fill_udp_books(const struct socket_reader *r, const struct sock_record *s,
+			   struct socket *out)
+{
+	const char *why = kernel_hook_is(r->kernel, "drops", "socket")
+				  ? NULL
+				  : "this kernel does not tell for every drop which socket had it";
+
+	if (s->is_refreshed && kernel_has_probe(r->kernel, "drops"))
+		fill_book(why, s->books.seen_drops, s->books.kernel_drops, &out->books,
+			  &out->books.drops);
+}
+
+/* --- rows --------------------------------------------------------------------------------------
+ */
+
+static void begin_row(const struct socket_reader *r, const struct sock_record *s,
+		      const struct sock_counts *c, struct socket *out)
+{
+	socket_init(out);
+	fill_names(s, out);
+	fill_life(r, s, out);
+	fill_counts(s, c, out);
+}
+
+static uint32_t drops_owner(const struct sock_record *s, struct process **processes)
+{
+	return processes[s->owner] ? s->owner : s->process;
+}
+
+static void add_first_row(struct socket_reader *r, uint32_t index, struct process **processes)
+{
+	const struct sock_record *s = sock_at(r, index);
+	struct socket out;
+
+	begin_row(r, s, &s->counts, &out);
+	if (s->protocol == PROTO_TCP) {
+		fill_tcp(r, s, &out);
+		if (s->role != ROLE_LISTEN)
+			fill_tcp_books(r, s, index, &out);
+	} else if (s->protocol == PROTO_UDP) {
+		fill_udp(s, &out);
+		fill_udp_books(r, s, &out);
+	}
+	if (s->has_drops && drops_owner(s, processes) == s->process)
+		fill_drops(r, index, &out.drops);
+	process_add_socket(processes[s->process], &out);
+}
+
+static void add_further_rows(struct socket_reader *r, uint32_t index, struct process **processes)
+{
+	const struct sock_record *s = sock_at(r, index);
+
+	need_uses(r);
+	for (uint32_t i = r->first_use[index]; i; i = r->next_use[i]) {
+		const struct sock_use *u = use_at(r, i);
+		struct socket out;
+
+		if (!processes[u->process])
+			continue;
+		begin_row(r, s, &u->counts, &out);
+		if (s->has_drops && drops_owner(s, processes) == u->process)
+			fill_drops(r, index, &out.drops);
+		process_add_socket(processes[u->process], &out);
+	}
+}
+
+static void add_rows(struct socket_reader *r, uint32_t index, struct process **processes)
+{
+	const struct sock_record *s = sock_at(r, index);
+
+	if (processes[s->process])
+		add_first_row(r, index, processes);
+	if (s->is_shared)
+		add_further_rows(r, index, processes);
+}
+
+/* --- passes ------------------------------------------------------------------------------------
+ */
+
+static void release_uses(struct socket_reader *r, uint32_t index)
+{
+	need_uses(r);
+	for (uint32_t i = r->first_use[index]; i;) {
+		struct sock_use *u = use_at(r, i);
+		uint32_t next = r->next_use[i];
+
+		kernel_forget_use(r->kernel, u);
+		memset(u, 0, sizeof(*u));
+		pool_give_back(kernel_uses(r->kernel), i);
+		i = next;
+	}
+	r->first_use[index] = 0;
+}
+
+static void release_drops(struct socket_reader *r, uint32_t index)
+{
+	need_drops(r);
+	for (size_t i = first_drop(r, index); i < r->nr_drops; i++) {
+		if (r->drops[i].key.sock != index)
+			return;
+		kernel_forget_drop(r->kernel, &r->drops[i].key);
+	}
+}
+
+static void release(struct socket_reader *r, uint32_t index)
+{
+	struct sock_record *s = pool_at(kernel_socks(r->kernel), index);
+
+	if (s->is_shared)
+		release_uses(r, index);
+	if (s->has_drops)
+		release_drops(r, index);
+	memset(s, 0, sizeof(*s));
+	pool_give_back(kernel_socks(r->kernel), index);
+}
+
+void socket_reader_fold_ended(struct socket_reader *r, struct process **processes)
+{
+	const struct pool *socks = kernel_socks(r->kernel);
+
+	if (!kernel_take_ended_sockets(r->kernel))
+		return;
+	begin_pass(r);
+	for (uint32_t i = 1; i < socks->nr; i++) {
+		if (state_of(pool_at(socks, i)) != RECORD_ENDED)
+			continue;
+		add_rows(r, i, processes);
+		release(r, i);
+	}
+}
+
+/* Whether a thread of each process may be in the middle of moving bytes. */
+static void find_moving(struct socket_reader *r)
+{
+	const struct pool *tasks = kernel_tasks(r->kernel);
+
+	memset(r->is_moving, 0, kernel_processes(r->kernel)->nr * sizeof(*r->is_moving));
+	for (uint32_t i = 1; i < tasks->nr; i++) {
+		const struct task_record *t = pool_at(tasks, i);
+
+		/* Without entries of calls, nobody knows. */
+		if (t->state == RECORD_LIVE && (!r->detail_full || t->call != CALL_NONE))
+			r->is_moving[t->process] = true;
+	}
+}
+
+void socket_reader_add_live(struct socket_reader *r, struct process **processes)
+{
+	const struct pool *socks = kernel_socks(r->kernel);
+
+	begin_pass(r);
+	find_moving(r);
+	for (uint32_t i = 1; i < socks->nr; i++) {
+		if (state_of(pool_at(socks, i)) == RECORD_LIVE)
+			add_rows(r, i, processes);
+	}
+}
+
+void socket_reader_add_drops(struct socket_reader *r, struct drops *drops)
+{
+	begin_pass(r);
+	need_drops(r);
+	for (size_t i = 0; i < r->nr_drops && !r->drops[i].key.sock; i++)
+		kernel_want_symbol(r->drops[i].key.where);
+	fill_drops(r, 0, drops);
+}
+
+/* --- sockets that are gone ----------------------------------------------------------------------
+ */
+
+void socket_reader_sweep(struct socket_reader *r, uint64_t since_ns)
+{
+	const struct pool *socks = kernel_socks(r->kernel);
+
+	r->nr_new = 0;
+	for (uint32_t i = 1; i < socks->nr; i++) {
+		struct sock_record *s = pool_at(socks, i);
+
+		if (state_of(s) == RECORD_LIVE && s->protocol != PROTO_TCP &&
+		    s->opened_ns < since_ns && s->snapshot != kernel_nr_snapshots(r->kernel))
+			kernel_end_sock(r->kernel, i, s, since_ns);
+	}
+}
+
+bool socket_reader_wants_sweep(struct socket_reader *r)
+{
+	r->nr_new += kernel_take_new_sockets(r->kernel);
+	return r->nr_new > kernel_socks(r->kernel)->nr / 4;
+}
+
+void socket_reader_mark_used(const struct socket_reader *r, bool *is_used)
+{
+	const struct pool *socks = kernel_socks(r->kernel), *uses = kernel_uses(r->kernel);
+
+	for (uint32_t i = 1; i < socks->nr; i++) {
+		const struct sock_record *s = pool_at(socks, i);
+
+		if (state_of(s) != RECORD_FREE)
+			is_used[s->process] = is_used[s->owner] = true;
+	}
+	for (uint32_t i = 1; i < uses->nr; i++) {
+		const struct sock_use *u = pool_at(uses, i);
+
+		if (u->state != RECORD_FREE)
+			is_used[u->process] = true;
+	}
+}
+
+bool socket_reader_agrees(const struct socket_reader *r)
+{
+	const struct pool *socks = kernel_socks(r->kernel);
+
+	for (uint32_t i = 1; i < socks->nr; i++) {
+		const struct sock_record *s = pool_at(socks, i);
+		const struct sock_books *b = &s->books;
+
+		if (state_of(s) == RECORD_LIVE && !s->is_shared && !s->is_opaque &&
+		    s->protocol == PROTO_TCP && s->role != ROLE_LISTEN &&
+		    (b->seen_sent != b->kernel_sent || b->seen_received != b->kernel_received))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <bpf/btf.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/vec.h"
+#include "kernel/names.h"
+#include "socktrace/layout.h"
+
+/* --- drop reasons ------------------------------------------------------------------------------
+ */
+
+static struct {
+	char **names; /* by number; NULL: none */
+	size_t nr, cap;
+	bool is_read;
+} reasons;
+
+static void add_reason(uint32_t number, const char *name)
+{
+	static const char prefix[] = "SKB_DROP_REASON_";
+
+	if (number > 0xffff) /* of a subsystem: a mask in the same enum */
+		return;
+	while (reasons.nr <= number)
+		*vec_push(reasons.names, reasons.nr, reasons.cap) = NULL;
+	if (!strncmp(name, prefix, strlen(prefix)))
+		name += strlen(prefix);
+	if (!reasons.names[number])
+		reasons.names[number] = xstrdup(name);
+}
+
+static void read_reasons(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	const struct btf_type *type;
+	const struct btf_enum *e;
+	int id;
+
+	reasons.is_read = true;
+	if (!btf)
+		return;
+	id = btf__find_by_name_kind(btf, "skb_drop_reason", BTF_KIND_ENUM);
+	type = id > 0 ? btf__type_by_id(btf, id) : NULL;
+	e = type ? btf_enum(type) : NULL;
+	for (int i = 0; e && i < btf_vlen(type); i++)
+		add_reason(e[i].val, btf__name_by_offset(btf, e[i].name_off));
+	btf__free(btf);
+}
+
+const char *kernel_drop_reason(uint32_t reason, char buf[KERNEL_NAME_LEN])
+{
+	if (reason == REASON_NONE)
+		return "NOT_TOLD";
+	if (!reasons.is_read)
+		read_reasons();
+	if (reason < reasons.nr && reasons.names[reason])
+		return reasons.names[reason];
+	snprintf(buf, KERNEL_NAME_LEN, "REASON_%" PRIu32, reason);
+	return buf;
+}
+
+/* --- addresses ----------------------------------------------------------------------------------
+ */
+
+struct symbol {
+	uint64_t address, start; /* start 0: not found (yet) */
+	char name[KERNEL_NAME_LEN];
+};
+
+static struct {
+	struct symbol *items;
+	size_t nr, cap;
+	bool is_complete; /* all have been looked for */
+} symbols;
+
+static struct symbol *symbol_of(uint64_t address)
+{
+	for (size_t i = 0; i < symbols.nr; i++) {
+		if (symbols.items[i].address == address)
+			return &symbols.items[i];
+	}
+	return NULL;
+}
+
+void kernel_want_symbol(uint64_t address)
+{
+	if (symbol_of(address))
+		return;
+	vec_push(symbols.items, symbols.nr, symbols.cap)->address = address;
+	symbols.is_complete = false;
+}
+
+static void offer_symbol(uint64_t start, const char *name)
+{
+	for (size_t i = 0; i < symbols.nr; i++) {
+		struct symbol *s = &symbols.items[i];
+
+		if (start > s->address || start <= s->start)
+			continue;
+		s->start = start;
+		snprintf(s->name, sizeof(s->name), "%s", name);
+	}
+}
+
+static void find_symbols(void)
+{
+	__cleanup(fclose) FILE *f = fopen("/proc/kallsyms", "re");
+	char line[512], name[KERNEL_NAME_LEN], type;
+	uint64_t start;
+
+	symbols.is_complete = true;
+	/* All addresses are 0 where kernel.kptr_restrict hides them. */
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%" SCNx64 " %c %127s", &start, &type, name) == 3 &&
+		    strchr("tTwW", type))
+			offer_symbol(start, name);
+	}
+}
+
+const char *kernel_symbol(uint64_t address)
+{
+	const struct symbol *s;
+
+	kernel_want_symbol(address);
+	if (!symbols.is_complete)
+		find_symbols();
+	s = symbol_of(address);
+	return s->start ? s->name : NULL;
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/vec.h"
+#include "model/merge.h"
+#include "model/model.h"
+
+/* Not known where comes before every place. */
+static int compare(const struct drop *d, const char *reason, const char *where)
+{
+	int order = strcmp(d->reason, reason);
+
+	if (order)
+		return order;
+	if (!d->where || !where)
+		return (d->where != NULL) - (where != NULL);
+	return strcmp(d->where, where);
+}
+
+struct drop *drops_get(struct drops *d, const char *reason, const char *where)
+{
+	struct drop *drop;
+	size_t at = 0;
+
+	while (at < d->nr && compare(&d->items[at], reason, where) < 0)
+		at++;
+	if (at < d->nr && !compare(&d->items[at], reason, where))
+		return &d->items[at];
+	drop = vec_push(d->items, d->nr, d->cap);
+	drop -= d->nr - 1 - at;
+	memmove(drop + 1, drop, (d->nr - 1 - at) * sizeof(*drop));
+	*drop = (struct drop){
+		.reason = xstrdup(reason),
+		.where = where ? xstrdup(where) : NULL,
+		.first_ns = METRIC_UNKNOWN,
+		.last_ns = METRIC_UNKNOWN,
+	};
+	return drop;
+}
+
+void drops_merge(struct drops *into, const struct drops *from)
+{
+	for (size_t i = 0; i < from->nr; i++) {
+		const struct drop *f = &from->items[i];
+		struct drop *to = drops_get(into, f->reason, f->where);
+
+		to->packets = saturating_sum(to->packets, f->packets);
+		to->bytes = saturating_sum(to->bytes, f->bytes);
+		if (f->first_ns < to->first_ns) /* METRIC_UNKNOWN is above everything */
+			to->first_ns = f->first_ns;
+		to->last_ns = known_max(to->last_ns, f->last_ns);
+	}
+}
+
+void drops_free(struct drops *d)
+{
+	for (size_t i = 0; i < d->nr; i++) {
+		free(d->items[i].reason);
+		free(d->items[i].where);
+	}
+	free(d->items);
+	*d = (struct drops){0};
+}
