@@ -33,7 +33,7 @@ static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, st
 
 	if (sk)
 		s = sock_find(sk, &index);
-	if (s && sock_matches(s, sk)) {
+	if (s && sock_matches(s, inode_of(sk))) {
 		fill = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
 		if (fill > s->queue_peak)
 			s->queue_peak = fill;

@@ -15,38 +15,58 @@ struct moved {
 	long ret;    /* bytes, or -errno */
 	__u32 calls; /* sendmmsg(2) and recvmmsg(2): messages */
 	__u32 flags;
+	/* of the socket */
+	__u64 ino;
+	__u32 receive_fill; /* bytes in its receive queue */
+	__u32 corked;	    /* packets not yet sent; for UDP: one that is being put together */
 };
+
+/* Where the verifier trusts the pointer, reading needs no helper. */
+static __always_inline void look(struct moved *m, struct sock *sk)
+{
+	if (bpf_core_field_exists(sk->sk_ino))
+		m->ino = sk->sk_ino;
+	else
+		m->ino = sk->sk_socket->file->f_inode->i_ino;
+	m->receive_fill = sk->sk_backlog.rmem_alloc.counter;
+	m->corked = sk->sk_write_queue.qlen;
+}
+
+static __always_inline void look_probed(struct moved *m, struct sock *sk)
+{
+	m->ino = inode_of(sk);
+	m->receive_fill = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+	m->corked = BPF_CORE_READ(sk, sk_write_queue.qlen);
+}
 
 /* Most calls use the socket of the one before. */
 static __always_inline struct sock_record *moved_sock(struct task_record *t, struct sock *sk,
-						      __u32 *index)
+						      const struct moved *m, __u32 *index)
 {
 	struct sock_record *s;
 
 	*index = t->last_sock;
 	s = sock_at(*index);
-	if (s && s->sk == (__u64)sk && s->state == RECORD_LIVE && likely(sock_matches(s, sk)))
+	if (s && s->sk == (__u64)sk && s->state == RECORD_LIVE && likely(sock_matches(s, m->ino)))
 		return s;
 	s = sock_get(sk, t->process, index);
 	t->last_sock = s ? *index : 0;
 	return s;
 }
 
-/*
- * How many datagrams a send made: none yet if it is corked (MSG_MORE, UDP_CORK),
- * several if the socket segments (UDP_SEGMENT).
- */
-static __always_inline __u64 datagrams(struct sock *sk, const struct moved *m)
+/* A send is one datagram, unless it is corked (MSG_MORE, UDP_CORK) or segmented (UDP_SEGMENT). */
+static __always_inline void count_datagrams(const struct sock_record *s, struct sock_counts *c,
+					    struct sock *sk, const struct moved *m)
 {
-	struct udp_sock *up = (struct udp_sock *)sk;
 	long segment;
 
-	if (BPF_CORE_READ(up, pending))
-		return 0;
-	segment = BPF_CORE_READ(up, gso_size);
-	if (segment && m->calls == 1 && m->ret > segment)
-		return ((__u64)m->ret + segment - 1) / segment;
-	return m->calls;
+	if (unlikely(m->corked))
+		ADD(c->corked_calls, m->calls);
+	if (likely(!s->is_segmented) || m->calls != 1)
+		return;
+	segment = BPF_CORE_READ((struct udp_sock *)sk, gso_size);
+	if (segment && m->ret > segment)
+		ADD(c->extra_segments, ((__u64)m->ret - 1) / segment);
 }
 
 /* A record that was made for this call has the call's bytes in its base. */
@@ -68,7 +88,7 @@ static __noinline int sock_sent(struct cpu_slot *slot, struct sock *sk, const st
 
 	if (!t || !sk || !m)
 		return 0;
-	s = moved_sock(t, sk, &index);
+	s = moved_sock(t, sk, m, &index);
 	c = s ? counts_of(s, index, t->process) : NULL;
 	if (!c)
 		return 0;
@@ -83,25 +103,21 @@ static __noinline int sock_sent(struct cpu_slot *slot, struct sock *sk, const st
 	t->sockets.sent_calls += m->calls;
 	t->sockets.sent_bytes += m->ret;
 	if (s->protocol == PROTO_UDP)
-		ADD(c->datagrams_sent, datagrams(sk, m));
+		count_datagrams(s, c, sk, m);
 	return 0;
 }
 
-static __always_inline void received_data(struct sock_record *s, struct sock *sk, __u32 process,
-					  int ret)
+static __always_inline void received_data(struct sock_record *s, __u32 process,
+					  const struct moved *m)
 {
-	__u32 fill;
-
 	if (s->owner != process)
 		s->owner = process;
 	if (s->protocol == PROTO_TCP) {
-		if (unlikely(!s->first_byte_ns && ret > 0))
+		if (unlikely(!s->first_byte_ns && m->ret > 0))
 			s->first_byte_ns = bpf_ktime_get_ns();
-		return;
+	} else if (m->receive_fill > s->queue_peak) {
+		s->queue_peak = m->receive_fill;
 	}
-	fill = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
-	if (fill > s->queue_peak)
-		s->queue_peak = fill;
 }
 
 static __noinline int sock_received(struct cpu_slot *slot, struct sock *sk, const struct moved *m)
@@ -114,7 +130,7 @@ static __noinline int sock_received(struct cpu_slot *slot, struct sock *sk, cons
 	/* Errors and notices of sends (MSG_ZEROCOPY) are not data. */
 	if (!t || !sk || !m || m->flags & MSG_ERRQUEUE)
 		return 0;
-	s = moved_sock(t, sk, &index);
+	s = moved_sock(t, sk, m, &index);
 	c = s ? counts_of(s, index, t->process) : NULL;
 	if (!c)
 		return 0;
@@ -129,7 +145,7 @@ static __noinline int sock_received(struct cpu_slot *slot, struct sock *sk, cons
 		ADD(c->peek_bytes, m->ret);
 		return 0;
 	}
-	received_data(s, sk, t->process, m->ret);
+	received_data(s, t->process, m);
 	t->sockets.received_calls += m->calls;
 	if (unlikely(m->flags & MSG_TRUNC)) {
 		ADD(c->trunc_calls, m->calls);
@@ -147,6 +163,7 @@ static __always_inline int sent_once(struct cpu_slot *slot, struct sock *sk, int
 {
 	struct moved m = {.ret = ret, .calls = 1};
 
+	look(&m, sk);
 	return sock_sent(slot, sk, &m);
 }
 
@@ -155,7 +172,25 @@ static __always_inline int received_once(struct cpu_slot *slot, struct sock *sk,
 {
 	struct moved m = {.ret = ret, .calls = 1, .flags = flags};
 
+	look(&m, sk);
 	return sock_received(slot, sk, &m);
+}
+
+/* The same where all that is known of the socket is its address. */
+GLOBAL int socket_sent(__u64 sk, long ret, __u32 calls)
+{
+	struct moved m = {.ret = ret, .calls = calls};
+
+	look_probed(&m, (struct sock *)sk);
+	return sock_sent(busy_slot(), (struct sock *)sk, &m);
+}
+
+GLOBAL int socket_received(__u64 sk, long ret, __u32 calls, __u32 flags)
+{
+	struct moved m = {.ret = ret, .calls = calls, .flags = flags};
+
+	look_probed(&m, (struct sock *)sk);
+	return sock_received(busy_slot(), (struct sock *)sk, &m);
 }
 
 #endif

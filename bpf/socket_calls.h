@@ -66,20 +66,6 @@ GLOBAL int socket_touched(__u32 fd, __u32 is_accepted)
 /* --- bytes -------------------------------------------------------------------------------------
  */
 
-GLOBAL int socket_sent(__u64 sk, long ret, __u32 calls)
-{
-	struct moved m = {.ret = ret, .calls = calls};
-
-	return sock_sent(busy_slot(), (struct sock *)sk, &m);
-}
-
-GLOBAL int socket_received(__u64 sk, long ret, __u32 calls, __u32 flags)
-{
-	struct moved m = {.ret = ret, .calls = calls, .flags = flags};
-
-	return sock_received(busy_slot(), (struct sock *)sk, &m);
-}
-
 /* The bytes of the first @count messages of sendmmsg(2) or recvmmsg(2): their msg_len. */
 GLOBAL __u64 messages_len(__u64 messages, __u32 count)
 {

@@ -104,37 +104,36 @@ int kprobe_receives(struct pt_regs *regs)
 	return 0;
 }
 
-static __always_inline struct sock *moved_now(struct cpu_slot *slot, __u32 *flags)
+/* The socket of the function that returns now; 0: its entry was not seen. */
+static __always_inline __u64 moved_now(__u32 *flags)
 {
-	struct task_record *t = slot_record(slot);
+	struct task_record *t = current_record();
 	__u64 sk;
 
 	if (!t)
-		return NULL;
+		return 0;
 	sk = t->moving_sk;
 	*flags = t->moving_flags;
 	t->moving_sk = 0;
-	return (struct sock *)sk;
+	return sk;
 }
 
 SEC("kretprobe")
 int kretprobe_sent(struct pt_regs *regs)
 {
-	struct cpu_slot *slot = busy_slot();
 	__u32 flags = 0;
-	struct sock *sk = slot ? moved_now(slot, &flags) : NULL;
+	__u64 sk = moved_now(&flags);
 
-	return sk ? sent_once(slot, sk, arch_function_result(regs)) : 0;
+	return sk ? socket_sent(sk, (int)arch_function_result(regs), 1) : 0;
 }
 
 SEC("kretprobe")
 int kretprobe_received(struct pt_regs *regs)
 {
-	struct cpu_slot *slot = busy_slot();
 	__u32 flags = 0;
-	struct sock *sk = slot ? moved_now(slot, &flags) : NULL;
+	__u64 sk = moved_now(&flags);
 
-	return sk ? received_once(slot, sk, arch_function_result(regs), flags) : 0;
+	return sk ? socket_received(sk, (int)arch_function_result(regs), 1, flags) : 0;
 }
 
 /* --- the sockets that there are
@@ -179,7 +178,7 @@ static __always_inline struct sock_record *listed_sock(struct sock *sk, struct t
 
 	if (!listing_sockets) {
 		s = sock_find(sk, index);
-		return s && sock_matches(s, sk) ? s : NULL;
+		return s && sock_matches(s, inode_of(sk)) ? s : NULL;
 	}
 	process = bpf_map_lookup_elem(&process_of, &tgid);
 	if (!process)

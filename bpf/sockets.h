@@ -53,25 +53,41 @@ static __always_inline __u64 inode_of(struct sock *sk)
 
 /* --- names ----------------------------------------------------------------------------------- */
 
-static __always_inline void fill_unix_name(struct sock_record *s, struct unix_sock *u)
+/*
+ * An accepted Unix socket has its listener's name, a connecting one seldom a name of its own; one
+ * of a pair has neither.
+ */
+static __always_inline __u32 unix_role(const struct sock_record *s, bool has_name, bool has_peer,
+				       __u8 state)
 {
+	if (state == TCP_LISTEN)
+		return ROLE_LISTEN;
+	if (has_name)
+		return has_peer && s->protocol != PROTO_UNIX_DGRAM ? ROLE_ACCEPT : ROLE_BIND;
+	return has_peer && s->name_len ? ROLE_CONNECT : ROLE_NONE;
+}
+
+static __always_inline void fill_unix_name(struct sock_record *s, struct sock *sk)
+{
+	struct unix_sock *u = (struct unix_sock *)sk, *peer;
 	struct unix_address *name = BPF_CORE_READ(u, addr);
-	struct unix_sock *peer;
+	bool has_name = name;
 	int len;
 
-	s->is_peer_name = !name;
-	if (!name) {
-		peer = (struct unix_sock *)BPF_CORE_READ(u, peer);
+	peer = (struct unix_sock *)BPF_CORE_READ(u, peer);
+	s->is_peer_name = !has_name;
+	if (!has_name)
 		name = BPF_CORE_READ(peer, addr);
-	}
 	len = name ? BPF_CORE_READ(name, len) - (int)sizeof(short) : 0;
-	if (len <= 0 || len > UNIX_NAME_LEN) {
-		s->name_len = 0;
-		return;
+	if (len > 0 && len <= UNIX_NAME_LEN) {
+		bpf_probe_read_kernel(s->name, UNIX_NAME_LEN,
+				      (void *)name + bpf_core_field_offset(name->name) +
+					      sizeof(short));
+		s->name_len = len;
 	}
-	bpf_probe_read_kernel(s->name, UNIX_NAME_LEN,
-			      (void *)name + bpf_core_field_offset(name->name) + sizeof(short));
-	s->name_len = len;
+	/* A peer that has closed leaves the role as it was. */
+	if (s->role == ROLE_NONE || s->role == ROLE_BIND)
+		s->role = unix_role(s, has_name, peer, BPF_CORE_READ(sk, __sk_common.skc_state));
 }
 
 static __always_inline void fill_addresses(struct sock_record *s, struct sock *sk)
@@ -96,7 +112,7 @@ GLOBAL int fill_name(__u32 index, __u64 address)
 	if (!s)
 		return 0;
 	if (s->family == AF_UNIX) {
-		fill_unix_name(s, (struct unix_sock *)sk);
+		fill_unix_name(s, sk);
 		return 0;
 	}
 	/* A closed TCP socket has given its port back. */
@@ -106,6 +122,8 @@ GLOBAL int fill_name(__u32 index, __u64 address)
 	if (s->protocol == PROTO_TCP)
 		return 0;
 	s->receive_buffer = BPF_CORE_READ(sk, sk_rcvbuf);
+	if (s->protocol == PROTO_UDP)
+		s->is_segmented = BPF_CORE_READ((struct udp_sock *)sk, gso_size) != 0;
 	if (s->remote_port)
 		s->role = ROLE_CONNECT;
 	else if (BPF_CORE_READ(sk, sk_userlocks) & (SOCK_BINDADDR_LOCK | SOCK_BINDPORT_LOCK))
@@ -142,9 +160,21 @@ static __always_inline struct sock_record *sock_find(struct sock *sk, __u32 *ind
 }
 
 /* Not the one of an earlier socket at this address, which ended unseen. */
-static __always_inline bool sock_matches(const struct sock_record *s, struct sock *sk)
+static __always_inline bool sock_matches(const struct sock_record *s, __u64 ino)
 {
-	return s->protocol == PROTO_TCP || s->ino == inode_of(sk);
+	return s->protocol == PROTO_TCP || s->ino == ino;
+}
+
+/* Only a sweep by user space finds the end of these. */
+static __always_inline void note_new(__u32 protocol)
+{
+	__u64 nothing = 0;
+
+	if (protocol == PROTO_TCP)
+		return;
+	ADD(nr_new_sockets, 1);
+	if (nr_new_sockets >= wake_up_after_sockets * 2)
+		bpf_ringbuf_output(&wake_ups, &nothing, sizeof(nothing), BPF_RB_FORCE_WAKEUP);
 }
 
 /* A new record for @sk, of @process (0: nobody's yet). NULL: not counted, or no room (lost). */
@@ -179,9 +209,7 @@ GLOBAL int sock_add(__u64 key, __u32 process, __u32 protocol)
 	s->state = RECORD_LIVE;
 	err = bpf_map_update_elem(&sock_of, &key, &index, BPF_NOEXIST);
 	if (!err) {
-		ADD(nr_new_sockets, 1);
-		if (nr_new_sockets >= wake_up_after_sockets * 4)
-			bpf_ringbuf_output(&wake_ups, &key, sizeof(key), BPF_RB_FORCE_WAKEUP);
+		note_new(protocol);
 		return index;
 	}
 	__builtin_memset(s, 0, sizeof(*s));
@@ -197,7 +225,7 @@ static __always_inline struct sock_record *sock_get(struct sock *sk, __u32 proce
 	struct sock_record *s = sock_find(sk, index);
 	__u32 protocol;
 
-	if (s && likely(sock_matches(s, sk)))
+	if (s && likely(sock_matches(s, inode_of(sk))))
 		return s;
 	if (s)
 		sock_end(s, 0);

@@ -186,12 +186,14 @@ static __always_inline void task_ended(struct task_record *t, struct task_struct
  * guest): what they switch to comes on unseen. After a switch to a thread of process 1, the slot
  * is unsure, and the next event on that CPU looks up who is there.
  */
-static __always_inline bool may_be_silent(struct task_struct *task)
+static __always_inline bool may_be_silent(__u32 tgid)
 {
-	return BPF_CORE_READ(task, tgid) == 1;
+	return tgid == 1;
 }
 
-static __always_inline struct task_record *record_of(struct task_struct *task, __u32 *index)
+/* @tgid: of @task; where the verifier trusts the pointer, reading it needs no helper. */
+static __always_inline struct task_record *record_of(struct task_struct *task, __u32 tgid,
+						     __u32 *index)
 {
 	__u64 key = (__u64)task;
 	__u32 *found = bpf_map_lookup_elem(&task_of, &key);
@@ -201,7 +203,7 @@ static __always_inline struct task_record *record_of(struct task_struct *task, _
 	 * The address may have been another task's, whose end was not seen. (Not start_time: a
 	 * thread that makes execve takes over its leader's, fs/exec.c, de_thread().)
 	 */
-	if (!t || t->tgid != (__u32)BPF_CORE_READ(task, tgid))
+	if (!t || t->tgid != tgid)
 		return NULL;
 	*index = *found;
 	return t;
@@ -220,7 +222,7 @@ static __always_inline struct task_record *slot_record(struct cpu_slot *slot)
 {
 	struct task_struct *task;
 	struct task_record *t;
-	__u32 index = 0;
+	__u32 index = 0, tgid;
 
 	if (likely(slot->task != SLOT_UNSURE))
 		return task_at(slot->task);
@@ -229,9 +231,10 @@ static __always_inline struct task_record *slot_record(struct cpu_slot *slot)
 		return NULL;
 	}
 	task = (struct task_struct *)bpf_get_current_task();
-	t = record_of(task, &index);
+	tgid = BPF_CORE_READ(task, tgid);
+	t = record_of(task, tgid, &index);
 	if (!t) {
-		if (!may_be_silent(task)) {
+		if (!may_be_silent(tgid)) {
 			slot->task = 0;
 			slot->running = (__u64)task;
 		}

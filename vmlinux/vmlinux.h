@@ -158,7 +158,7 @@ struct socket {
 struct sock {
 	struct sock_common __sk_common;
 	atomic_t sk_drops;
-	struct sk_buff_head sk_receive_queue;
+	struct sk_buff_head sk_receive_queue, sk_write_queue;
 	struct {
 		atomic_t rmem_alloc;
 	} sk_backlog;
@@ -193,7 +193,6 @@ struct tcp_sock {
 };
 
 struct udp_sock {
-	int pending;
 	__u16 gso_size;
 	struct sk_buff_head reader_queue;
 };

@@ -225,10 +225,11 @@ enum sock_closer { CLOSER_NONE, CLOSER_LOCAL, CLOSER_REMOTE };
 
 /* What one process moved through one socket. Several threads count here, with atomic adds. */
 struct sock_counts {
-	__u64 send_calls, send_bytes, send_errors;
-	__u64 receive_calls, receive_bytes, receive_errors;
+	__u64 send_calls, send_bytes, receive_calls, receive_bytes;
+	__u64 send_errors, receive_errors;
 	__u64 peek_calls, peek_bytes, trunc_calls, trunc_bytes;
-	__u64 datagrams_sent;
+	__u64 corked_calls;   /* sends that only added to a datagram */
+	__u64 extra_segments; /* datagrams beyond one per send */
 };
 
 /*
@@ -267,10 +268,12 @@ struct sock_record {
 	__u8 has_drops;
 	__u8 is_shared; /* counts of other processes stand in uses */
 	__u32 queue_peak;
+	__u32 state;	   /* enum record_state */
+	__u8 is_fresh;	   /* made by the call under way, whose bytes are in the base */
+	__u8 is_segmented; /* UDP_SEGMENT */
 	struct sock_counts counts;
 	__u64 first_byte_ns;
 
-	__u32 state; /* enum record_state */
 	__u16 family;
 	__u8 tcp_state;
 	__u8 closed_by; /* enum sock_closer */
@@ -281,11 +284,10 @@ struct sock_record {
 	__u64 base_sent, base_received, base_drops; /* the kernel's counts when its trace began */
 	__u64 prior_sent, prior_received;	    /* in earlier connections of this socket */
 	__u8 has_base, has_fin_sent, has_fin_in_base;
-	__u8 is_dual;	   /* IPv6 that takes IPv4 too */
-	__u8 is_opaque;	   /* its sequence numbers count other bytes too: TLS, Fast Open */
-	__u8 is_refreshed; /* the books have been filled */
+	__u8 is_dual;	    /* IPv6 that takes IPv4 too */
+	__u8 is_opaque;	    /* its sequence numbers count other bytes too: TLS, Fast Open */
+	__u8 is_refreshed;  /* the books have been filled */
 	__u8 had_outsiders; /* a process that is not traced held it */
-	__u8 is_fresh;	   /* made by the call under way, whose bytes are in the base */
 	__u16 connections;
 	__u32 receive_buffer, datagrams_queued;
 

@@ -3,7 +3,7 @@
  * What tracing costs one system call: a process that calls getppid(2) in a loop is timed
  * untraced, under the floor (empty programs on entry and return), under programs that only read
  * the clock, and under socktrace, in turn, round after round. Figures are medians of the rounds;
- *the ratio
+ * the ratio
  *
  *	r = (traced - untraced) / (floor - untraced)
  *
@@ -26,28 +26,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench.h"
 #include "floor.skel.h"
 
 #define MAX_ROUNDS 101
-#define TARGET_OK  0
 
 static const char *socktrace;
 static unsigned long calls = 500000;
 static int rounds = 9;
-
-static void die(const char *what)
-{
-	fprintf(stderr, "bench-syscall: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
-}
 
 /* --- the process that is measured ------------------------------------------------------------ */
 
@@ -122,60 +108,14 @@ static double loop(const struct looper *l)
 
 /* --- the tracer ------------------------------------------------------------------------------ */
 
-static pid_t start_tracer(pid_t target, const char *detail)
+static struct tracer trace(pid_t target, const char *detail)
 {
-	char pid[16], line[512];
-	int out[2];
-	FILE *f;
-	pid_t child;
+	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", target);
-	if (pipe(out))
-		die("pipe");
-	child = fork();
-	if (child < 0)
-		die("fork");
-	if (!child) {
-		prctl(PR_SET_PDEATHSIG, SIGTERM);
-		dup2(out[1], 1);
-		dup2(out[1], 2);
-		close(out[0]);
-		close(out[1]);
-		execl(socktrace, socktrace, "attach", "-F", "json", "--detail", detail, pid, NULL);
-		die(socktrace);
-	}
-	close(out[1]);
-	f = fdopen(out[0], "r");
-	while (fgets(line, sizeof(line), f)) {
-		if (strstr(line, "tracing")) {
-			/* Its report is larger than a pipe: a child drains it. */
-			if (!fork()) {
-				while (fgets(line, sizeof(line), f))
-					;
-				_exit(0);
-			}
-			fclose(f);
-			return child;
-		}
-		fputs(line, stderr);
-	}
-	errno = ECHILD;
-	die("socktrace did not begin to trace");
-	return -1;
-}
-
-static void stop_tracer(pid_t tracer)
-{
-	int status;
-
-	kill(tracer, SIGINT);
-	if (waitpid(tracer, &status, 0) != tracer)
-		die("waitpid");
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != TARGET_OK) {
-		fprintf(stderr, "bench-syscall: socktrace ended with status %#x\n", status);
-		exit(1);
-	}
-	wait(NULL);
+	return tracer_start(
+		(const char *[]){socktrace, "attach", "-F", "json", "--detail", detail, pid, NULL},
+		-1);
 }
 
 /* --- what is compared ------------------------------------------------------------------------ */
@@ -219,45 +159,20 @@ static struct floor_bpf *attach_floor(bool with_clock)
 static double measure(const struct contender *c, const struct looper *looper, pid_t idle)
 {
 	struct floor_bpf *skel = NULL;
-	pid_t tracer = 0;
+	struct tracer tracer = {};
 	double ns;
 
 	if (c->subject == FLOOR || c->subject == CLOCK) {
 		skel = attach_floor(c->subject == CLOCK);
 	} else if (c->subject != NOBODY) {
-		tracer = start_tracer(c->subject == TRACED ? looper->pid : idle, c->detail);
+		tracer = trace(c->subject == TRACED ? looper->pid : idle, c->detail);
 	}
 	loop(looper);
 	ns = loop(looper);
-	if (tracer)
-		stop_tracer(tracer);
+	if (tracer.pid && tracer_stop(&tracer))
+		exit(1);
 	floor_bpf__destroy(skel);
 	return ns;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *v, int n)
-{
-	qsort(v, n, sizeof(*v), by_value);
-	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
-
-static unsigned long number(const char *text, unsigned long max)
-{
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
-
-	if (*end || end == text || n > max) {
-		fprintf(stderr, "bench-syscall: not a number up to %lu: %s\n", max, text);
-		exit(2);
-	}
-	return n;
 }
 
 int main(int argc, char **argv)
@@ -272,11 +187,11 @@ int main(int argc, char **argv)
 	}
 	socktrace = argv[1];
 	if (argc > 2)
-		rounds = number(argv[2], MAX_ROUNDS);
+		rounds = number(argv[2], 1, MAX_ROUNDS);
 	if (argc > 3)
-		calls = number(argv[3], 100000000);
+		calls = number(argv[3], 1, 100000000);
 	if (argc > 4)
-		threads = number(argv[4], 100000);
+		threads = number(argv[4], 0, 100000);
 	looper = start_looper(threads);
 	idle = start_looper(0);
 	for (int round = 0; round < rounds; round++) {

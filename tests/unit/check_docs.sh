@@ -61,6 +61,9 @@ table() {
 		's/^TASK_METRIC\((\w+), (\w+), \w+, (\w+), "([^"]*)", "([^"]*)"\)$/| `\1.\2` | \3 | \4 | \5 |/p' ;;
 	call) rows "$metrics" CALL_METRIC \
 		's/^CALL_METRIC\((\w+), \w+, (\w+), "([^"]*)", "([^"]*)"\)$/| `\1` | \2 | \3 | \4 |/p' ;;
+	socket) rows "$metrics" SOCKET_METRIC \
+		's/^SOCKET_METRIC\((\w+), (\w+), \w+, (\w+), "([^"]*)", "([^"]*)"\)$/| `\1.\2` | \3 | \4 | \5 |/p' ;;
+	spread) rows "$metrics" SOCKET_SPREAD 's/^SOCKET_SPREAD\((\w+), "([^"]*)"\)$/| `\1` | \2 |/p' ;;
 	lost) rows "$lost" LOST 's/^LOST\(\w+, "([^"]*)", "([^"]*)"\)$/| `\1` | \2 |/p' ;;
 	esac | sed -E 's/\| COUNT \|/| count |/; s/\| NS \|/| ns |/; s/\| BYTES \|/| bytes |/'
 }
@@ -82,7 +85,7 @@ replace() {
 }
 
 if [[ ${1:-} == --update ]]; then
-	for name in task call lost; do
+	for name in task call socket spread lost; do
 		table "$name" >"$work/$name"
 		replace "$name"
 	done
@@ -92,7 +95,7 @@ elif (($#)); then
 	exit 2
 fi
 
-for name in task call lost; do
+for name in task call socket spread lost; do
 	table "$name" >"$work/wanted"
 	present "$name" >"$work/present"
 	diff "$work/present" "$work/wanted" >"$work/wrong" ||

@@ -24,14 +24,26 @@ METRICS = ROOT / "user" / "model" / "metrics.def"
 UNIT = {"COUNT": "", "NS": ", in ns", "BYTES": ", in bytes"}
 
 
+# Sort of a row of metrics.def: the definition that describes its metrics.
+HOLDERS = {"TASK": "{group}", "CALL": "syscall", "SOCKET": "socket_{group}"}
+
+
 def metric_rows():
-    """Yields (group or None, name, unit, help) for every row of metrics.def."""
-    text = re.sub(r"/\*.*?\*/", "", METRICS.read_text(), flags=re.S)
-    row = re.compile(r'^(TASK|CALL)_METRIC\(([^"]*),\s*"[^"]*",\s*"([^"]*)"\)', re.M)
-    for sort, names, help_text in row.findall(text):
+    """Yields (holder, name, unit, help) for every metric of metrics.def."""
+    row = re.compile(r'^(TASK|CALL|SOCKET)_METRIC\(([^"]*),\s*"[^"]*",\s*"([^"]*)"\)', re.M)
+    for sort, names, help_text in row.findall(metrics_text()):
         fields = [f.strip() for f in names.split(",")]
-        group = fields.pop(0) if sort == "TASK" else None
-        yield group, fields[0], fields[2], help_text
+        group = fields.pop(0) if sort != "CALL" else None
+        yield HOLDERS[sort].format(group=group), fields[0], fields[2], help_text
+
+
+def spread_rows():
+    """Yields (name, help) for every spread of metrics.def."""
+    return re.findall(r'^SOCKET_SPREAD\((\w+), "([^"]*)"\)', metrics_text(), re.M)
+
+
+def metrics_text():
+    return re.sub(r"/\*.*?\*/", "", METRICS.read_text(), flags=re.S)
 
 
 def metric_schema(unit, help_text):
@@ -43,11 +55,14 @@ def metric_schema(unit, help_text):
 
 def update_metrics(schema):
     """Describes every metric in the object that holds it, and requires it there."""
-    for group, name, unit, help_text in metric_rows():
-        holder = schema["$defs"][group or "syscall"]
+    for holder_name, name, unit, help_text in metric_rows():
+        holder = schema["$defs"][holder_name]
         holder["properties"][name] = metric_schema(unit, help_text)
         if name not in holder["required"]:
             holder["required"].append(name)
+    spreads = schema["$defs"]["socket_spreads"]["properties"]
+    for name, help_text in spread_rows():
+        spreads[name] = {"description": help_text, "$ref": "#/$defs/spread"}
 
 
 def load_schema():

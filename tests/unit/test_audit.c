@@ -245,6 +245,209 @@ static void test_only_the_first_threads_are_named(void **state)
 	report_free(&r);
 }
 
+/* --- sockets --------------------------------------------------------------------------------- */
+
+static struct socket *add_socket(struct report *r, const char *protocol, unsigned int port)
+{
+	struct process *p = &r->processes[0];
+	struct socket *s = vec_push(p->sockets, p->nr_sockets, p->cap_sockets);
+
+	socket_init(s);
+	s->protocol = protocol;
+	s->family = "ipv4";
+	s->role = "connect";
+	s->local = xstrdup("127.0.0.1:80");
+	s->remote = xasprintf("127.0.0.1:%u", port);
+	return s;
+}
+
+static void add_tcp(struct report *r, unsigned int port, uint64_t sent, uint64_t kernel_sent)
+{
+	struct socket *s = add_socket(r, "tcp", port);
+
+	s->books.sent = socket_book_of(sent, kernel_sent);
+	s->books.received = socket_book_of(7, 7);
+}
+
+static bool has_audit(const struct report *r, const char *name)
+{
+	for (size_t i = 0; i < r->nr_audits; i++)
+		if (!strcmp(r->audits[i].name, name))
+			return true;
+	return false;
+}
+
+static void test_sockets_whose_bytes_agree_hold(void **state)
+{
+	struct report r;
+	const struct audit *a;
+
+	(void)state;
+	balanced(&r, 1);
+	add_tcp(&r, 1, 100, 100);
+	add_tcp(&r, 2, 0, 0);
+	add_socket(&r, "udp", 3)->books.drops = socket_book_of(5, 5);
+	report_audit(&r, TICK_NS);
+	a = audit_of(&r, "tcp_bytes");
+	assert_int_equal(a->ok, YES);
+	assert_string_equal(a->subject, "pid 42");
+	assert_int_equal(a->observed, 114);
+	assert_int_equal(a->expected, 114);
+	assert_int_equal(a->tolerance, 0);
+	assert_null(a->reason);
+	a = audit_of(&r, "udp_drops");
+	assert_int_equal(a->ok, YES);
+	assert_int_equal(a->observed, 5);
+	assert_int_equal(a->expected, 5);
+	report_free(&r);
+}
+
+static void test_one_byte_too_few_fails(void **state)
+{
+	struct report r;
+	const struct audit *a;
+
+	(void)state;
+	balanced(&r, 1);
+	add_tcp(&r, 5555, 119, 120);
+	add_socket(&r, "udp", 3)->books.drops = socket_book_of(4, 5);
+	report_audit(&r, TICK_NS);
+	a = audit_of(&r, "tcp_bytes");
+	assert_int_equal(a->ok, NO);
+	assert_string_equal(a->reason,
+			    "fails for tcp 127.0.0.1:80 - 127.0.0.1:5555: 119 of 120 bytes sent");
+	a = audit_of(&r, "udp_drops");
+	assert_int_equal(a->ok, NO);
+	assert_string_equal(a->reason, "fails for udp 127.0.0.1:80 - 127.0.0.1:3: 4 of 5 drops");
+	assert_false(report_audits_hold(&r));
+	report_free(&r);
+}
+
+static void test_errors_of_two_sockets_do_not_cancel_out(void **state)
+{
+	struct report r;
+	const struct audit *a;
+
+	(void)state;
+	balanced(&r, 1);
+	add_tcp(&r, 1, 101, 100);
+	add_tcp(&r, 2, 99, 100);
+	report_audit(&r, TICK_NS);
+	a = audit_of(&r, "tcp_bytes");
+	assert_int_equal(a->observed, a->expected);
+	assert_int_equal(a->ok, NO);
+	assert_reason_holds(a, "- 127.0.0.1:1: 101 of 100 bytes sent; tcp ");
+	assert_reason_holds(a, "- 127.0.0.1:2: 99 of 100 bytes sent");
+	report_free(&r);
+}
+
+/* Nor do those of two connections in one row. */
+static void test_errors_of_folded_connections_do_not_cancel_out(void **state)
+{
+	struct report r;
+	const struct audit *a;
+
+	(void)state;
+	balanced(&r, 1);
+	for (unsigned int i = 0; i < 100; i++) {
+		struct socket s;
+
+		socket_init(&s);
+		s.protocol = "tcp";
+		s.family = "ipv4";
+		s.role = "accept";
+		s.local = xstrdup("127.0.0.1:80");
+		s.remote = xasprintf("127.0.0.1:%u", i);
+		s.closed_ns = i;
+		s.books.sent = socket_book_of(10 + (i == 3) - (i == 50), 10);
+		s.books.received = socket_book_of(1, 1);
+		process_add_socket(&r.processes[0], &s);
+	}
+	assert_int_equal(r.processes[0].nr_sockets, 1);
+	report_audit(&r, TICK_NS);
+	a = audit_of(&r, "tcp_bytes");
+	assert_int_equal(a->observed, 1100);
+	assert_int_equal(a->expected, 1100);
+	assert_int_equal(a->ok, NO);
+	assert_string_equal(a->reason, "fails for tcp 127.0.0.1:80 - *: 1000 of 1000 bytes sent "
+				       "(2 of 100 connections differ)");
+	report_free(&r);
+}
+
+static void test_only_the_first_sockets_are_named(void **state)
+{
+	struct report r;
+	const struct audit *a;
+
+	(void)state;
+	balanced(&r, 1);
+	for (unsigned int i = 1; i <= 10; i++)
+		add_tcp(&r, i, 1, 2);
+	report_audit(&r, TICK_NS);
+	a = audit_of(&r, "tcp_bytes");
+	assert_reason_holds(a, "127.0.0.1:3: 1 of 2 bytes sent; and 7 more");
+	assert_null(strstr(a->reason, "127.0.0.1:4"));
+	report_free(&r);
+}
+
+static void test_a_socket_without_the_kernels_count_is_not_audited(void **state)
+{
+	struct report r;
+	struct socket *s;
+	const struct audit *a;
+
+	(void)state;
+	balanced(&r, 1);
+	add_tcp(&r, 1, 100, 100);
+	add_tcp(&r, 2, 100, METRIC_UNKNOWN);
+	s = add_socket(&r, "tcp", 3);
+	s->books.sent = socket_book_of(METRIC_UNKNOWN, METRIC_UNKNOWN);
+	s->books.received = socket_book_of(METRIC_UNKNOWN, 1);
+	s->books.why_unknown = "it was not quiet";
+	report_audit(&r, TICK_NS);
+	a = audit_of(&r, "tcp_bytes");
+	assert_int_equal(a->ok, UNKNOWN);
+	assert_int_equal(a->observed, 100 + 7 + 7); /* what is known */
+	assert_int_equal(a->expected, 100 + 7 + 7);
+	assert_string_equal(a->reason,
+			    "one of the two counts is not known for 2 of 3 sockets "
+			    "(tcp 127.0.0.1:80 - 127.0.0.1:2; tcp 127.0.0.1:80 - 127.0.0.1:3): "
+			    "it was not quiet");
+	assert_true(report_audits_hold(&r));
+	report_free(&r);
+}
+
+static void test_a_socket_that_differs_weighs_more_than_one_not_known(void **state)
+{
+	struct report r;
+
+	(void)state;
+	balanced(&r, 1);
+	add_tcp(&r, 1, 100, METRIC_UNKNOWN);
+	add_tcp(&r, 2, 1, 2);
+	report_audit(&r, TICK_NS);
+	assert_int_equal(audit_of(&r, "tcp_bytes")->ok, NO);
+	report_free(&r);
+}
+
+static void test_without_books_of_sockets_there_is_no_audit_of_them(void **state)
+{
+	struct report r;
+
+	(void)state;
+	balanced(&r, 1);
+	add_socket(&r, "tcp", 1);
+	add_socket(&r, "udp", 2);
+	add_socket(&r, "unix-stream", 3)->books.sent = socket_book_of(1, 2);
+	report_audit(&r, TICK_NS);
+	assert_false(has_audit(&r, "tcp_bytes"));
+	assert_false(has_audit(&r, "udp_drops"));
+	assert_true(report_audits_hold(&r));
+	report_free(&r);
+}
+
+/* --- losses ---------------------------------------------------------------------------------- */
+
 static void test_a_loss_of_any_kind_fails(void **state)
 {
 	struct report r = {0};
@@ -281,6 +484,14 @@ int main(void)
 		cmocka_unit_test(test_a_failure_weighs_more_than_a_missing_count),
 		cmocka_unit_test(test_a_process_without_threads_is_not_audited),
 		cmocka_unit_test(test_only_the_first_threads_are_named),
+		cmocka_unit_test(test_sockets_whose_bytes_agree_hold),
+		cmocka_unit_test(test_one_byte_too_few_fails),
+		cmocka_unit_test(test_errors_of_two_sockets_do_not_cancel_out),
+		cmocka_unit_test(test_errors_of_folded_connections_do_not_cancel_out),
+		cmocka_unit_test(test_only_the_first_sockets_are_named),
+		cmocka_unit_test(test_a_socket_without_the_kernels_count_is_not_audited),
+		cmocka_unit_test(test_a_socket_that_differs_weighs_more_than_one_not_known),
+		cmocka_unit_test(test_without_books_of_sockets_there_is_no_audit_of_them),
 		cmocka_unit_test(test_a_loss_of_any_kind_fails),
 	};
 

@@ -2,6 +2,7 @@
 #include "helpers.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 
 #include "model/names.h"
@@ -142,6 +143,41 @@ static void test_every_signal_has_a_name_that_leads_back(void **state)
 	assert_int_equal(signal_number(""), -EINVAL);
 }
 
+/* --- sockets --------------------------------------------------------------------------------- */
+
+static void test_words_of_sockets_are_found_in_their_list_alone(void **state)
+{
+	(void)state;
+	assert_string_equal(word_find(WORDS_PROTOCOL, "unix-seqpacket"), "unix-seqpacket");
+	assert_string_equal(word_find(WORDS_FAMILY, "unix"), "unix");
+	assert_string_equal(word_find(WORDS_ROLE, "listen"), "listen");
+	assert_string_equal(word_find(WORDS_STATE, "CLOSE-WAIT"), "CLOSE-WAIT");
+	assert_string_equal(word_find(WORDS_CLOSED_BY, "remote"), "remote");
+	assert_null(word_find(WORDS_PROTOCOL, "sctp"));
+	assert_null(word_find(WORDS_PROTOCOL, "unix"));
+	assert_null(word_find(WORDS_ROLE, "remote"));
+	assert_null(word_find(WORDS_STATE, ""));
+	assert_null(word_find(WORDS_CLOSED_BY, "loca"));
+}
+
+static void test_states_of_tcp_have_the_names_of_ss(void **state)
+{
+	(void)state;
+	assert_null(tcp_state_name(0));
+	assert_string_equal(tcp_state_name(TCP_ESTABLISHED), "ESTAB");
+	assert_string_equal(tcp_state_name(TCP_SYN_SENT), "SYN-SENT");
+	assert_string_equal(tcp_state_name(TCP_SYN_RECV), "SYN-RECV");
+	assert_string_equal(tcp_state_name(TCP_FIN_WAIT1), "FIN-WAIT-1");
+	assert_string_equal(tcp_state_name(TCP_FIN_WAIT2), "FIN-WAIT-2");
+	assert_string_equal(tcp_state_name(TCP_TIME_WAIT), "TIME-WAIT");
+	assert_string_equal(tcp_state_name(TCP_CLOSE), "UNCONN");
+	assert_string_equal(tcp_state_name(TCP_CLOSE_WAIT), "CLOSE-WAIT");
+	assert_string_equal(tcp_state_name(TCP_LAST_ACK), "LAST-ACK");
+	assert_string_equal(tcp_state_name(TCP_LISTEN), "LISTEN");
+	assert_string_equal(tcp_state_name(TCP_CLOSING), "CLOSING");
+	assert_null(tcp_state_name(TCP_CLOSING + 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +191,8 @@ int main(void)
 		cmocka_unit_test(test_every_errno_has_a_name_that_leads_back),
 		cmocka_unit_test(test_names_of_no_errno_are_refused),
 		cmocka_unit_test(test_every_signal_has_a_name_that_leads_back),
+		cmocka_unit_test(test_words_of_sockets_are_found_in_their_list_alone),
+		cmocka_unit_test(test_states_of_tcp_have_the_names_of_ss),
 	};
 
 	return cmocka_run_group_tests_name("names", tests, NULL, NULL);

@@ -15,7 +15,7 @@
  */
 #define UPDATE_VARIABLE "SOCKTRACE_UPDATE_GOLDEN"
 
-static const char *const goldens[] = {"server", "hostile", "count", "nothing"};
+static const char *const goldens[] = {"server", "hostile", "count", "nothing", "sockets"};
 
 static const struct {
 	const char *suffix, *format;
@@ -105,7 +105,7 @@ static void for_each_golden(check_fn *check)
 static size_t columns_of(const char *line, size_t len)
 {
 	char *copy = strndup(line, len);
-	wchar_t wide[4096];
+	wchar_t wide[8192];
 	size_t nr = mbstowcs(wide, copy, ARRAY_SIZE(wide));
 
 	assert_true(nr < ARRAY_SIZE(wide));
@@ -286,7 +286,7 @@ static void test_every_metric_is_in_json_and_csv(void **state)
 	char *json, *csv, name[128];
 
 	(void)state;
-	load_golden("server", &r);
+	load_golden("sockets", &r);
 	json = render(&r, "json", (struct report_options){0}, NULL);
 	csv = render(&r, "csv", (struct report_options){0}, NULL);
 	csv[strcspn(csv, "\n") + 1] = '\0'; /* its first line */
@@ -301,6 +301,19 @@ static void test_every_metric_is_in_json_and_csv(void **state)
 		snprintf(name, sizeof(name), "\"%s\": ", call_metrics[i].name);
 		assert_non_null(strstr(json, name));
 		snprintf(name, sizeof(name), ",%s,", call_metrics[i].name);
+		assert_non_null(strstr(csv, name));
+	}
+	for (size_t i = 0; i < nr_socket_metrics; i++) {
+		snprintf(name, sizeof(name), "\"%s\": ", socket_metrics[i].name);
+		assert_non_null(strstr(json, name));
+		snprintf(name, sizeof(name), ",%s.%s,", socket_metrics[i].group,
+			 socket_metrics[i].name);
+		assert_non_null(strstr(csv, name));
+	}
+	for (size_t i = 0; i < NR_SPREADS; i++) {
+		snprintf(name, sizeof(name), "\"%s\": {", spread_names[i]);
+		assert_non_null(strstr(json, name));
+		snprintf(name, sizeof(name), ",%s.p99_ns,", spread_names[i]);
 		assert_non_null(strstr(csv, name));
 	}
 	free(json);
@@ -347,7 +360,10 @@ static void check_csv(const struct report *r)
 		expected += 1 + r->processes[i].calls.nr;
 		for (size_t k = 0; k < r->processes[i].nr_threads; k++)
 			expected += 1 + r->processes[i].threads[k].calls.nr;
+		for (size_t k = 0; k < r->processes[i].nr_sockets; k++)
+			expected += 1 + r->processes[i].sockets[k].drops.nr;
 	}
+	expected += r->drops.nr;
 	assert_int_equal(nr_records, expected);
 	free(text);
 }
@@ -447,6 +463,96 @@ static void test_what_is_unknown_everywhere_has_no_column(void **state)
 	report_free(&r);
 }
 
+/* --- sockets and drops ----------------------------------------------------------------------- */
+
+static void assert_lacks(const char *text, const char *part)
+{
+	if (strstr(text, part))
+		fail_msg("there, and should not be: %s\n%s", part, text);
+}
+
+static void test_a_short_table_never_hides_drops(void **state)
+{
+	struct report r;
+	char *text;
+
+	(void)state;
+	load_golden("sockets", &r);
+	text = render(&r, "text", (struct report_options){.top = 1}, NULL);
+	assert_has(text, "\n4242 tcp   10.0.0.5:443 ");
+	assert_has(text, "\n  77 udp   239.1.1.1:5000 ");
+	assert_has(text, "\n4242 tcp46 [::]:443 ");
+	assert_lacks(text, "2001:db8:");
+	assert_lacks(text, "@abstract");
+	assert_has(text, "\nleft out: 7 more rows: 875 MiB sent, 2.41 MiB received\n");
+	free(text);
+	text = render(&r, "text", (struct report_options){0}, NULL);
+	assert_lacks(text, "left out");
+	free(text);
+	report_free(&r);
+}
+
+static void test_without_sockets_and_drops_nothing_is_said_of_them(void **state)
+{
+	struct report r;
+	char *text;
+
+	(void)state;
+	load_golden("server", &r);
+	text = render(&r, "text", (struct report_options){0}, NULL);
+	assert_lacks(text, "ockets");
+	assert_lacks(text, "rops");
+	free(text);
+	drops_get(&r.drops, "NO_SOCKET", NULL)->packets = 5;
+	text = render(&r, "text", (struct report_options){0}, NULL);
+	assert_has(text, "\nDrops that belong to no traced socket\nREASON    WHERE PACKETS ");
+	free(text);
+	report_free(&r);
+}
+
+static void test_what_no_socket_has_to_say_has_no_column(void **state)
+{
+	struct report r;
+	char *text;
+
+	(void)state;
+	load_golden("sockets", &r);
+	for (size_t i = 0; i < r.nr_processes; i++) {
+		for (size_t k = 0; k < r.processes[i].nr_sockets; k++) {
+			struct socket *s = &r.processes[i].sockets[k];
+
+			s->stats.tcp_retransmits = 0;
+			s->stats.tcp_rtt_ns = METRIC_UNKNOWN;
+			s->stats.receive_peek_calls = 0;
+			s->shared_by = 1;
+			drops_free(&s->drops);
+		}
+	}
+	text = render(&r, "text", (struct report_options){0}, NULL);
+	assert_lacks(text, "RETRANS ");
+	assert_lacks(text, "RTT ");
+	assert_lacks(text, "PEEKS ");
+	assert_lacks(text, "SHARED");
+	assert_lacks(text, "DROPS");
+	assert_lacks(text, "REASON              PACKETS");
+	assert_has(text, "PEEKED");
+	free(text);
+	report_free(&r);
+}
+
+static void test_an_address_keeps_both_ends(void **state)
+{
+	struct report r;
+	char *text;
+
+	(void)state;
+	load_golden("sockets", &r);
+	text = render(&r, "text", (struct report_options){.width = 80}, NULL);
+	assert_has(text, "[2001:db8:…eee:1]:443 [2001:db8:…666]:50012");
+	free(text);
+	report_free(&r);
+}
+
 /* --- the stream and the list ------------------------------------------------------------------ */
 
 static void test_a_full_device_is_an_error_in_every_format(void **state)
@@ -497,6 +603,10 @@ int main(void)
 		cmocka_unit_test(test_losses_are_told_with_what_they_mean),
 		cmocka_unit_test(test_calls_stand_in_order_of_cpu_time_then_calls_then_name),
 		cmocka_unit_test(test_what_is_unknown_everywhere_has_no_column),
+		cmocka_unit_test(test_a_short_table_never_hides_drops),
+		cmocka_unit_test(test_without_sockets_and_drops_nothing_is_said_of_them),
+		cmocka_unit_test(test_what_no_socket_has_to_say_has_no_column),
+		cmocka_unit_test(test_an_address_keeps_both_ends),
 		cmocka_unit_test(test_a_full_device_is_an_error_in_every_format),
 		cmocka_unit_test(test_formats_are_found_by_name),
 	};

@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 
-static const char *const goldens[] = {"server", "hostile", "count", "nothing"};
+static const char *const goldens[] = {"server", "hostile", "count", "nothing", "sockets"};
 
 static char *golden_text(const char *name, size_t *len)
 {
@@ -55,35 +55,107 @@ static void test_a_report_on_one_line_is_the_same_report(void **state)
 	}
 }
 
+static void set_metrics(const struct metric *metrics, size_t nr, void *stats, uint64_t first)
+{
+	for (size_t i = 0; i < nr; i++)
+		*metric_at(&metrics[i], stats) = first - i;
+}
+
+static void assert_metrics(const struct metric *metrics, size_t nr, const void *stats,
+			   uint64_t first)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (*metric_at(&metrics[i], stats) != first - i)
+			fail_msg("%s has not survived", metrics[i].name);
+}
+
+/* The first socket of a protocol in the last process of the golden report "sockets". */
+static struct socket *socket_of(struct report *r, size_t process, const char *protocol)
+{
+	struct process *p = &r->processes[process];
+
+	for (size_t i = 0; i < p->nr_sockets; i++)
+		if (!strcmp(p->sockets[i].protocol, protocol))
+			return &p->sockets[i];
+	fail_msg("no socket of %s", protocol);
+	return NULL;
+}
+
 static void test_every_metric_survives(void **state)
 {
+	const uint64_t first = METRIC_UNKNOWN - 1;
 	struct report r;
 	struct process *p;
-	uint64_t next = 1;
 	char *text;
 	size_t len;
 
 	(void)state;
 	load_golden("server", &r);
 	p = &r.processes[0];
-	for (size_t i = 0; i < nr_task_metrics; i++)
-		*metric_at(&task_metrics[i], &p->stats) = METRIC_UNKNOWN - 1 - next++;
-	for (size_t i = 0; i < nr_call_metrics; i++)
-		*metric_at(&call_metrics[i], &p->calls.items[0].stats) =
-			METRIC_UNKNOWN - 1 - next++;
+	set_metrics(task_metrics, nr_task_metrics, &p->stats, first);
+	set_metrics(call_metrics, nr_call_metrics, &p->calls.items[0].stats, first);
 	text = render(&r, "json", (struct report_options){0}, &len);
 	report_free(&r);
 	load_text(text, len, &r);
 	p = &r.processes[0];
-	next = 1;
-	for (size_t i = 0; i < nr_task_metrics; i++)
-		assert_int_equal(*metric_at(&task_metrics[i], &p->stats),
-				 METRIC_UNKNOWN - 1 - next++);
-	for (size_t i = 0; i < nr_call_metrics; i++)
-		assert_int_equal(*metric_at(&call_metrics[i], &p->calls.items[0].stats),
-				 METRIC_UNKNOWN - 1 - next++);
+	assert_metrics(task_metrics, nr_task_metrics, &p->stats, first);
+	assert_metrics(call_metrics, nr_call_metrics, &p->calls.items[0].stats, first);
 	free(text);
 	report_free(&r);
+}
+
+/* Those of the other protocol are null: there is no object to hold them. */
+static void test_every_metric_of_a_socket_survives(void **state)
+{
+	static const struct {
+		size_t process;
+		const char *protocol;
+	} sockets[] = {{1, "tcp"}, {0, "udp"}, {1, "unix-stream"}};
+	const uint64_t first = METRIC_UNKNOWN - 1;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++) {
+		struct report r;
+		struct socket *s;
+		char *text;
+		size_t len;
+
+		load_golden("sockets", &r);
+		s = socket_of(&r, sockets[i].process, sockets[i].protocol);
+		set_metrics(socket_metrics, nr_socket_metrics, &s->stats, first);
+		text = render(&r, "json", (struct report_options){0}, &len);
+		report_free(&r);
+		load_text(text, len, &r);
+		s = socket_of(&r, sockets[i].process, sockets[i].protocol);
+		for (size_t k = 0; k < nr_socket_metrics; k++)
+			assert_int_equal(*metric_at(&socket_metrics[k], &s->stats),
+					 socket_has_metric(s, &socket_metrics[k]) ? first - k
+										  : METRIC_UNKNOWN);
+		free(text);
+		report_free(&r);
+	}
+}
+
+static void test_a_report_from_before_sockets_is_read(void **state)
+{
+	static const char *const formats[] = {"text", "json", "md", "csv"};
+	struct report earlier, now;
+
+	(void)state;
+	load_golden("earlier/count", &earlier);
+	load_golden("count", &now);
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		char *a = render(&earlier, formats[i], (struct report_options){0}, NULL);
+		char *b = render(&now, formats[i], (struct report_options){0}, NULL);
+
+		assert_string_equal(a, b);
+		free(a);
+		free(b);
+	}
+	assert_int_equal(earlier.processes[0].nr_sockets, 0);
+	assert_int_equal(earlier.drops.nr, 0);
+	report_free(&earlier);
+	report_free(&now);
 }
 
 /* --- several reports ------------------------------------------------------------------------ */
@@ -313,6 +385,49 @@ static void test_histograms_that_contradict_themselves_are_refused(void **state)
 	check_faults(faults, ARRAY_SIZE(faults));
 }
 
+static void test_faults_of_sockets_are_told_with_their_place(void **state)
+{
+#define AT_SOCKET  "line 1: processes[0].sockets[0]."
+#define NOT_A_WORD "not one of the words that stand here"
+	static const struct fault faults[] = {
+		{"\"protocol\":\"udp\"", "\"protocol\":\"sctp\"",
+		 AT_SOCKET "protocol: " NOT_A_WORD},
+		{"\"protocol\":\"udp\"", "\"protocol\":\"bind\"",
+		 AT_SOCKET "protocol: " NOT_A_WORD},
+		{"\"protocol\":\"udp\"", "\"protocol\":null", AT_SOCKET "protocol: missing"},
+		{"\"family\":\"ipv4\"", "\"family\":4", AT_SOCKET "family: a string is expected"},
+		{"\"role\":\"bind\"", "\"role\":\"\"", AT_SOCKET "role: " NOT_A_WORD},
+		{"\"connections\":1", "\"connections\":null", AT_SOCKET "connections: missing"},
+		{"\"udp\":{", "\"udp\":[],\"x\":{", AT_SOCKET "udp: an object is expected"},
+		{"\"spreads\":{}", "\"spreads\":[]", AT_SOCKET "spreads: an object is expected"},
+		{"\"spreads\":{}", "\"spreads\":{\"rtt\":1}",
+		 AT_SOCKET "spreads.rtt: an object is expected"},
+		{"\"spreads\":{}", "\"spreads\":{\"rtt\":{}}",
+		 AT_SOCKET "spreads.rtt.count: missing"},
+		{"\"SOCKET_RCVBUFF\":{", "\"a b\":{",
+		 AT_SOCKET "drops.a b: not the name of a reason"},
+		{"\"SOCKET_RCVBUFF\":{", "\"SOCKET_RCVBUFF\":1,\"x\":{",
+		 AT_SOCKET "drops.SOCKET_RCVBUFF: an object is expected"},
+		{"\"packets\":4133", "\"packets\":-1",
+		 AT_SOCKET "drops.SOCKET_RCVBUFF.packets: a whole number, 0 or above, is expected"},
+		{"\"state\":null", "\"state\":\"local\"",
+		 "line 1: processes[0].sockets[1].tcp.state: " NOT_A_WORD},
+		{"\"reason\":\"NETFILTER_DROP\"", "\"reason\":\"\\u001b[0m\"",
+		 "line 1: drops[0]: not the name of a reason"},
+		{"\"reason\":\"NETFILTER_DROP\",\"where\":\"nf_hook_slow\"",
+		 "\"reason\":\"NO_SOCKET\",\"where\":null",
+		 "line 1: drops[1]: the same drops are there twice"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+		char *text = changed_in("sockets", faults[i].from, faults[i].to);
+
+		assert_refusal(text, strlen(text), faults[i].why);
+		free(text);
+	}
+}
+
 static void test_numbers_are_exact_or_refused(void **state)
 {
 #define AT_USER "line 1: processes[0].cpu.user_ns: "
@@ -412,13 +527,11 @@ static void test_text_behind_a_report_is_an_error(void **state)
 }
 
 /* Every beginning of a report: a file that was cut short anywhere. */
-static void test_a_report_cut_short_anywhere_is_refused(void **state)
+static void check_cut_short(const char *golden)
 {
 	size_t len;
-	char *text;
+	char *text = golden_text(golden, &len);
 
-	(void)state;
-	text = golden_text("hostile", &len);
 	while (len && text[len - 1] != '}')
 		len--;
 	for (size_t cut = 1; cut < len; cut++) {
@@ -431,16 +544,21 @@ static void test_a_report_cut_short_anywhere_is_refused(void **state)
 	free(text);
 }
 
+static void test_a_report_cut_short_anywhere_is_refused(void **state)
+{
+	(void)state;
+	check_cut_short("hostile");
+	check_cut_short("sockets");
+}
+
 /* Bytes changed at random: whatever comes of it, it is a report or an error. */
-static void test_damaged_reports_are_read_or_refused(void **state)
+static void check_damaged(const char *golden)
 {
 	static const char likely[] = "\"{}[]:,0123456789-e.tfn\\u\x80\xff\0 ";
 	uint64_t seed = 99;
 	size_t len, nr_refused = 0;
-	char *text;
+	char *text = golden_text(golden, &len);
 
-	(void)state;
-	text = golden_text("hostile", &len);
 	for (int round = 0; round < 4000; round++) {
 		char *damaged = xcalloc(1, len);
 		char *why = NULL;
@@ -465,12 +583,21 @@ static void test_damaged_reports_are_read_or_refused(void **state)
 	free(text);
 }
 
+static void test_damaged_reports_are_read_or_refused(void **state)
+{
+	(void)state;
+	check_damaged("hostile");
+	check_damaged("sockets");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_read_is_written_again_to_the_byte),
 		cmocka_unit_test(test_a_report_on_one_line_is_the_same_report),
 		cmocka_unit_test(test_every_metric_survives),
+		cmocka_unit_test(test_every_metric_of_a_socket_survives),
+		cmocka_unit_test(test_a_report_from_before_sockets_is_read),
 		cmocka_unit_test(test_reports_follow_each_other_line_by_line),
 		cmocka_unit_test(test_no_text_is_no_report),
 		cmocka_unit_test(test_other_schemas_are_refused),
@@ -478,6 +605,7 @@ int main(void)
 		cmocka_unit_test(test_processes_that_do_not_ascend_are_refused),
 		cmocka_unit_test(test_what_only_looks_like_json_is_refused),
 		cmocka_unit_test(test_histograms_that_contradict_themselves_are_refused),
+		cmocka_unit_test(test_faults_of_sockets_are_told_with_their_place),
 		cmocka_unit_test(test_numbers_are_exact_or_refused),
 		cmocka_unit_test(test_later_fields_are_ignored_and_missing_metrics_unknown),
 		cmocka_unit_test(test_strings_are_made_clean),

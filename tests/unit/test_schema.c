@@ -22,11 +22,11 @@ static void test_saved_reports_follow_the_schema(void **state)
 	assert_int_equal(exit_status_of(CHECKER " " GOLDEN_DIR "*.json"), 0);
 }
 
-/* Checks the golden report "server" as a temporary file, with the first @from made @to. */
-static int status_of_changed(const char *from, const char *to)
+/* Checks a golden report as a temporary file, with the first @from made @to. */
+static int status_of_changed(const char *golden, const char *from, const char *to)
 {
 	char name[] = "/tmp/socktrace-schema-XXXXXX", *command;
-	char *text = read_file(GOLDEN_DIR "server.json", NULL), *at = strstr(text, from);
+	char *text = read_file(golden, NULL), *at = strstr(text, from);
 	int status, fd = mkstemp(name);
 	FILE *f = fdopen(fd, "w");
 
@@ -41,11 +41,21 @@ static int status_of_changed(const char *from, const char *to)
 	return status;
 }
 
+struct fault {
+	const char *from, *to;
+};
+
+static void check_faults(const char *golden, const struct fault *faults, size_t nr)
+{
+	assert_int_equal(status_of_changed(golden, "\"attach\"", "\"attach\""), 0);
+	for (size_t i = 0; i < nr; i++)
+		if (status_of_changed(golden, faults[i].from, faults[i].to) != 1)
+			fail_msg("not told: %s", faults[i].to);
+}
+
 static void test_the_schema_tells_what_is_not_a_report(void **state)
 {
-	static const struct {
-		const char *from, *to;
-	} faults[] = {
+	static const struct fault faults[] = {
 		{"\"socktrace/1\"", "\"socktrace/2\""},
 		{"\"pid\": 4242", "\"pid\": \"4242\""},
 		{"\"pid\": 4242", "\"pid\": -1"},
@@ -60,10 +70,31 @@ static void test_the_schema_tells_what_is_not_a_report(void **state)
 	};
 
 	(void)state;
-	assert_int_equal(status_of_changed("\"attach\"", "\"attach\""), 0);
-	for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
-		if (status_of_changed(faults[i].from, faults[i].to) != 1)
-			fail_msg("not told: %s", faults[i].to);
+	check_faults(GOLDEN_DIR "server.json", faults, ARRAY_SIZE(faults));
+}
+
+static void test_the_schema_tells_what_is_no_socket(void **state)
+{
+	static const struct fault faults[] = {
+		{"\"protocol\": \"udp\"", "\"protocol\": \"sctp\""},
+		{"\"role\": \"bind\"", "\"role\": \"udp\""},
+		{"\"connections\": 1", "\"connections\": null"},
+		{"\"dual_stack\": false", "\"dual_stack\": null"},
+		{"\"tcp\": null", "\"tcp\": {}"},
+		{"\"tcp\": null,", ""},
+		{"\"spreads\": {}", "\"spreads\": {\"rtt\": {}}"},
+		{"\"spreads\": {}", "\"spreads\": null"},
+		{"\"SOCKET_RCVBUFF\"", "\"SOCKET RCVBUFF\""},
+		{"\"packets\": 4133", "\"packets\": null"},
+		{"\"peek_bytes\": ", "\"peeked_bytes\": "},
+		{"\"sent_calls\": ", "\"calls_sent\": "},
+		{"\"state\": null", "\"state\": \"local\""},
+		{"\"drops\": [", "\"dropped\": ["},
+		{"\"reason\": \"NO_SOCKET\"", "\"reason\": null"},
+	};
+
+	(void)state;
+	check_faults(GOLDEN_DIR "sockets.json", faults, ARRAY_SIZE(faults));
 }
 
 int main(void)
@@ -71,6 +102,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_saved_reports_follow_the_schema),
 		cmocka_unit_test(test_the_schema_tells_what_is_not_a_report),
+		cmocka_unit_test(test_the_schema_tells_what_is_no_socket),
 	};
 
 	return cmocka_run_group_tests_name("schema", tests, NULL, NULL);

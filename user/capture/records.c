@@ -44,6 +44,7 @@ static const struct {
 	{"bind", OP_TOUCH},
 	{"connect", OP_TOUCH},
 	{"listen", OP_TOUCH},
+	{"setsockopt", OP_TOUCH},
 	{"accept", OP_ACCEPT},
 	{"accept4", OP_ACCEPT},
 	{"splice", OP_SPLICE},

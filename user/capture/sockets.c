@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/escape.h"
 #include "base/vec.h"
+#include "capture/records.h"
 #include "capture/sockets.h"
 #include "kernel/names.h"
 
@@ -30,6 +31,8 @@ struct socket_reader {
 	size_t nr_drops, cap_drops;
 	bool has_drops;
 	bool *is_moving; /* by process: a thread is in a call that may move bytes */
+	bool is_any_moving;
+	uint8_t *row_kinds;
 };
 
 /* The scheduler's tick is the resolution of the coarse clock (clock_getres(2)). */
@@ -52,6 +55,7 @@ struct socket_reader *socket_reader_new(struct kernel *k, uint64_t began_ns, boo
 	r->first_use = xcalloc(kernel_socks(k)->nr, sizeof(*r->first_use));
 	r->next_use = xcalloc(kernel_uses(k)->nr, sizeof(*r->next_use));
 	r->is_moving = xcalloc(kernel_processes(k)->nr, sizeof(*r->is_moving));
+	r->row_kinds = record_row_kinds();
 	return r;
 }
 
@@ -63,6 +67,7 @@ void socket_reader_free(struct socket_reader *r)
 	free(r->next_use);
 	free(r->drops);
 	free(r->is_moving);
+	free(r->row_kinds);
 	free(r);
 }
 
@@ -245,7 +250,7 @@ static void fill_counts(const struct sock_record *s, const struct sock_counts *c
 	x->receive_trunc_calls = c->trunc_calls;
 	x->receive_trunc_bytes = c->trunc_bytes;
 	if (s->protocol == PROTO_UDP) {
-		x->udp_datagrams_sent = c->datagrams_sent;
+		x->udp_datagrams_sent = c->send_calls - c->corked_calls + c->extra_segments;
 		x->udp_datagrams_received = c->receive_calls + c->trunc_calls;
 	}
 }
@@ -364,7 +369,8 @@ static const char *excuse(const struct socket_reader *r, const struct sock_recor
 	if (s->is_opaque)
 		return "its sequence numbers count more than the data: TLS in the kernel, or TCP "
 		       "Fast Open";
-	if (s->state == RECORD_LIVE && (r->is_moving[s->process] || s->is_shared))
+	if (s->state == RECORD_LIVE &&
+	    (r->is_moving[s->process] || (s->is_shared && r->is_any_moving)))
 		return "a call was under way";
 	if (p && p->has_untraced_child)
 		return "a child that is not traced may have used it (--follow)";
@@ -540,18 +546,26 @@ void socket_reader_fold_ended(struct socket_reader *r, struct process **processe
 	}
 }
 
+static bool may_move(const struct socket_reader *r, const struct task_record *t)
+{
+	if (!r->detail_full || t->call > CALL_NONE) /* entries are not seen, or this one was not */
+		return true;
+	return t->call < CALL_NONE && ((r->row_kinds[t->call] & ROW_KIND_MASK) == ROW_BYTES ||
+				       r->row_kinds[t->call] >> SOCKET_OP_SHIFT);
+}
+
 /* Whether a thread of each process may be in the middle of moving bytes. */
 static void find_moving(struct socket_reader *r)
 {
 	const struct pool *tasks = kernel_tasks(r->kernel);
 
+	r->is_any_moving = false;
 	memset(r->is_moving, 0, kernel_processes(r->kernel)->nr * sizeof(*r->is_moving));
 	for (uint32_t i = 1; i < tasks->nr; i++) {
 		const struct task_record *t = pool_at(tasks, i);
 
-		/* Without entries of calls, nobody knows. */
-		if (t->state == RECORD_LIVE && (!r->detail_full || t->call != CALL_NONE))
-			r->is_moving[t->process] = true;
+		if (t->state == RECORD_LIVE && may_move(r, t))
+			r->is_any_moving = r->is_moving[t->process] = true;
 	}
 }
 

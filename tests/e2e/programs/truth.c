@@ -28,6 +28,7 @@ struct arena {
 };
 
 __thread struct truth_thread *truth_me;
+void (*truth_print_more)(FILE *f);
 
 static struct arena *arena;
 static struct truth_process *own_process;
@@ -256,6 +257,18 @@ void truth_bound(struct truth_thread *t, const char *field, uint64_t min, uint64
 	b->max = max;
 }
 
+void truth_bound_add(struct truth_thread *t, const char *field, uint64_t n)
+{
+	for (uint32_t i = 0; i < t->nr_bounds; i++) {
+		if (strcmp(t->bounds[i].field, field))
+			continue;
+		t->bounds[i].min += n;
+		t->bounds[i].max += n;
+		return;
+	}
+	truth_bound(t, field, n, n);
+}
+
 /*
  * poll, readv and writev instead of stdio: programs compare read and write. A file is written
  * through a mapping for the same reason.
@@ -279,6 +292,11 @@ void truth_pause(const char *word)
 	while (poll(&in, 1, -1) < 0)
 		truth_check(errno == EINTR, "poll");
 	truth_check(readv(STDIN_FILENO, &v, 1) >= 0, "readv");
+}
+
+bool truth_waits(void)
+{
+	return arena->wait_go;
 }
 
 void truth_wait_go(const pid_t *pids, unsigned int nr)
@@ -380,7 +398,10 @@ void truth_print(void)
 		fputs(i ? ",\n " : "\n ", f);
 		print_process(f, i);
 	}
-	fprintf(f, "]}\n");
+	fprintf(f, "]");
+	if (truth_print_more)
+		truth_print_more(f);
+	fprintf(f, "}\n");
 	truth_check(fclose(f) == 0, "open_memstream");
 	if (arena->output[0])
 		write_mapped(arena->output, text, length);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@
  */
 
 #define TRUTH_CALLS  28
-#define TRUTH_ERRORS 3
+#define TRUTH_ERRORS 6
 #define TRUTH_BOUNDS 10
 
 struct truth_error {
@@ -103,16 +104,22 @@ long truth_returned(const char *name, long ret);
 long truth_moved(const char *name, long ret);
 void truth_error(struct truth_call *c, int error, unsigned int count);
 void truth_bound(struct truth_thread *t, const char *field, uint64_t min, uint64_t max);
+/* Raises both ends of a field's bounds, made with 0 if missing. */
+void truth_bound_add(struct truth_thread *t, const char *field, uint64_t n);
 
 #define CALL(name, ...)	 truth_returned(#name, syscall(SYS_##name, ##__VA_ARGS__))
 #define MOVES(name, ...) truth_moved(#name, syscall(SYS_##name, ##__VA_ARGS__))
 
 /* Under -g: prints "ready" and @pids, waits for a byte or end of file on standard input. */
 void truth_wait_go(const pid_t *pids, unsigned int nr);
+/* Whether -g was given. */
+bool truth_waits(void);
 /* Prints @word and waits, whether or not -g was given. */
 void truth_pause(const char *word);
 /* Prints the accounts. They must not change any more. */
 void truth_print(void);
+/* Prints further members of the JSON object, each after a comma; NULL: there are none. */
+extern void (*truth_print_more)(FILE *f);
 
 /* A file of /proc/PID/task/TID; the state there, 'S' for asleep, 'Z' for a zombie. */
 void truth_task_file(pid_t pid, pid_t tid, const char *name, char *text, size_t size);
