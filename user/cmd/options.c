@@ -63,11 +63,13 @@ static const struct argp_option tracing_rows[] = {
 	 "at about half the cost",
 	 1},
 	{"max-threads", KEY_MAX_THREADS, "N", 0,
-	 "Threads traced at once (default 8192); memory grows with it, about 3 KiB each", 1},
+	 "Threads traced at once (default 6144); memory grows with it, about 3 KiB each", 1},
 	{"no-sockets", KEY_NO_SOCKETS, NULL, 0,
 	 "Leave sockets out: no bytes by connection, no drops; a little cheaper", 1},
 	{"max-sockets", KEY_MAX_SOCKETS, "N", 0,
-	 "Sockets traced at once (default 32768); memory grows with it, about 0.8 KiB each", 1},
+	 "Sockets traced at once (default 8192, and twice the descriptors that the processes have "
+	 "open at the start); memory grows with it, about 0.6 KiB each",
+	 1},
 	{"hook", KEY_HOOK, "PROBE=HOOK", 0,
 	 "Take this hook for that probe, or fail; for tests and comparisons. Repeatable", 1},
 	{},
@@ -128,9 +130,11 @@ static error_t parse_tracing(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_MAX_SOCKETS:
 		o->max_sockets = options_number(state, "--max-sockets", arg, 16, 4000000);
+		o->has_max_sockets = true;
 		return 0;
 	case KEY_NO_SOCKETS:
 		o->max_sockets = 0;
+		o->has_max_sockets = true;
 		return 0;
 	case KEY_HOOK:
 		add_forced(state, o, arg);

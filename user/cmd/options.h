@@ -9,8 +9,9 @@
 #include "kernel/kernel.h"
 #include "report/report.h"
 
-#define DEFAULT_MAX_THREADS 8192
-#define DEFAULT_MAX_SOCKETS 32768
+/* With these, socktrace and its maps take less than 32 MiB. */
+#define DEFAULT_MAX_THREADS 6144
+#define DEFAULT_MAX_SOCKETS 8192 /* and twice the descriptors that the targets have open */
 #define MAX_FORCED	    16
 
 /* What the commands' options say. */
@@ -20,6 +21,7 @@ struct options {
 	bool detail_full;
 	unsigned int max_threads;
 	unsigned int max_sockets; /* 0: sockets are not traced */
+	bool has_max_sockets;	  /* given, not the default */
 	struct forced_hook forced[MAX_FORCED];
 	size_t nr_forced;
 	const char *output; /* NULL: standard output */

@@ -329,6 +329,8 @@ static int start(struct loop *l)
 	for (size_t i = 0; i < s->nr_targets; i++) {
 		pids[i] = s->targets[i].pid;
 		start_ticks[i] = s->targets[i].start_ticks;
+		if (!s->options.has_max_sockets)
+			co.max_sockets += 2 * target_count_descriptors(&s->targets[i]);
 	}
 	err = capture_start(&l->capture, &co);
 	free(pids);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -116,4 +117,19 @@ int target_open(const char *text, struct target *t)
 		return EXIT_UNTRUSTED;
 	}
 	return refuse(t->pid, strerror(errno));
+}
+
+unsigned int target_count_descriptors(const struct target *t)
+{
+	unsigned int n = 0;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", t->pid);
+	dir = opendir(path);
+	while (dir && readdir(dir))
+		n++;
+	if (dir)
+		closedir(dir);
+	return n > 2 ? n - 2 : 0; /* "." and ".." */
 }

@@ -17,5 +17,7 @@ struct target {
  * @text is not a process id, EXIT_UNTRUSTED where that process cannot be traced.
  */
 int target_open(const char *text, struct target *t);
+/* How many descriptors it has open; 0 if that cannot be seen. */
+unsigned int target_count_descriptors(const struct target *t);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <bpf/btf.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,7 @@ static void read_reasons(void)
 	for (int i = 0; e && i < btf_vlen(type); i++)
 		add_reason(e[i].val, btf__name_by_offset(btf, e[i].name_off));
 	btf__free(btf);
+	malloc_trim(0); /* it was some 10 MiB */
 }
 
 const char *kernel_drop_reason(uint32_t reason, char buf[KERNEL_NAME_LEN])

@@ -1,83 +1,111 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "kernel/kernel.h"
 
+#define PROGRAM(name_)             \
+	{                          \
+		.program = (name_) \
+	}
+#define HOOK(name_, where_, ...)                                                   \
+	{                                                                          \
+		.name = (name_), .where = (where_), .attachments = { __VA_ARGS__ } \
+	}
+#define FEXIT(function_)                       \
+	{                                      \
+		.program = "fexit_" #function_ \
+	}
+#define FEXIT_IF_ANY(function_)                                     \
+	{                                                           \
+		.program = "fexit_" #function_, .is_optional = true \
+	}
+#define KPROBE(program_, function_, optional_)                                            \
+	{                                                                                 \
+		.program = (program_), .function = #function_, .is_optional = (optional_) \
+	}
+#define KPROBES_SEND(function_, optional_) \
+	KPROBE("kprobe_sends", function_, optional_), KPROBE("kretprobe_sent", function_, optional_)
+#define KPROBES_RECEIVE(function_, optional_)            \
+	KPROBE("kprobe_receives", function_, optional_), \
+		KPROBE("kretprobe_received", function_, optional_)
+
 const struct probe probes[] = {
 	{
 		.name = "syscall_entry",
 		.wanted = IN_FULL,
 		.required = true,
 		.lost_without = "durations of calls, calls in flight, calls that never return",
-		.hooks = {{"tp_btf", "tp_btf sys_enter", {{"sys_enter"}}}},
+		.hooks = {HOOK("tp_btf", "tp_btf sys_enter", PROGRAM("sys_enter"))},
 	},
 	{
 		.name = "syscall_return",
 		.wanted = IN_FULL,
 		.required = true,
 		.lost_without = "calls, errors, durations, bytes",
-		.hooks = {{"tp_btf", "tp_btf sys_exit", {{"sys_exit"}}}},
+		.hooks = {HOOK("tp_btf", "tp_btf sys_exit", PROGRAM("sys_exit"))},
 	},
 	{
 		.name = "syscall_return_count",
 		.wanted = IN_COUNT,
 		.required = true,
 		.lost_without = "calls, errors, bytes",
-		.hooks = {{"tp_btf", "tp_btf sys_exit", {{"sys_exit_count"}}}},
+		.hooks = {HOOK("tp_btf", "tp_btf sys_exit", PROGRAM("sys_exit_count"))},
 	},
 	{
 		.name = "context_switch",
 		.wanted = IN_BOTH,
 		.required = true,
 		.lost_without = "which thread runs where: everything",
-		.hooks = {{"tp_btf", "tp_btf sched_switch", {{"sched_switch"}}}},
+		.hooks = {HOOK("tp_btf", "tp_btf sched_switch", PROGRAM("sched_switch"))},
 	},
 	{
 		.name = "wake_up",
 		.wanted = IN_BOTH,
 		.required = true,
 		.lost_without = "blocked time told apart from waiting for a CPU",
-		.hooks = {{"tp_btf", "tp_btf sched_wakeup", {{"sched_wakeup"}}}},
+		.hooks = {HOOK("tp_btf", "tp_btf sched_wakeup", PROGRAM("sched_wakeup"))},
 	},
 	{
 		.name = "thread_start",
 		.wanted = IN_BOTH,
 		.required = true,
 		.lost_without = "threads and processes that begin during the trace",
-		.hooks = {{"tp_btf", "tp_btf task_newtask", {{"task_newtask"}}}},
+		.hooks = {HOOK("tp_btf", "tp_btf task_newtask", PROGRAM("task_newtask"))},
 	},
 	{
 		.name = "exec",
 		.wanted = IN_BOTH,
 		.required = true,
 		.lost_without = "names of programs that a process becomes",
-		.hooks = {{"tp_btf", "tp_btf sched_process_exec", {{"sched_process_exec"}}}},
+		.hooks = {HOOK("tp_btf", "tp_btf sched_process_exec",
+			       PROGRAM("sched_process_exec"))},
 	},
 	{
 		.name = "process_end",
 		.wanted = IN_BOTH,
 		.required = true,
 		.lost_without = "the end of processes, their exit status and peak memory",
-		.hooks = {{"tp_btf", "tp_btf sched_process_exit", {{"sched_process_exit"}}}},
+		.hooks = {HOOK("tp_btf", "tp_btf sched_process_exit",
+			       PROGRAM("sched_process_exit"))},
 	},
 	{
 		.name = "thread_list",
 		.wanted = IN_BOTH,
 		.required = true,
 		.lost_without = "threads that exist when tracing starts",
-		.hooks = {{"iter", "iter task", {{"list_tasks"}}}},
+		.hooks = {HOOK("iter", "iter task", PROGRAM("list_tasks"))},
 	},
 	{
 		.name = "thread_place",
 		.wanted = IN_BOTH,
 		.required = true,
 		.lost_without = "threads that run without a pause when tracing starts",
-		.hooks = {{"raw_tp", "raw_tp test run on each CPU", {{"place_current"}}}},
+		.hooks = {HOOK("raw_tp", "raw_tp test run on each CPU", PROGRAM("place_current"))},
 	},
 	{
 		.name = "kernel_counters",
 		.wanted = IN_BOTH,
 		.required = true,
 		.lost_without = "page faults, migrations, and the audits of switches and CPU time",
-		.hooks = {{"iter", "iter task", {{"snapshot"}}}},
+		.hooks = {HOOK("iter", "iter task", PROGRAM("snapshot"))},
 	},
 	{
 		.name = "socket_bytes",
@@ -86,52 +114,50 @@ const struct probe probes[] = {
 		.lost_without = "bytes and calls of sockets",
 		.hooks =
 			{
-				{"fexit",
-				 "fexit inet_sendmsg, inet_recvmsg and their like",
-				 {
-					 {"fexit_inet_sendmsg", NULL, false},
-					 {"fexit_inet6_sendmsg", NULL, true},
-					 {"fexit_unix_stream_sendmsg", NULL, false},
-					 {"fexit_unix_dgram_sendmsg", NULL, false},
-					 {"fexit_inet_recvmsg", NULL, false},
-					 {"fexit_inet6_recvmsg", NULL, true},
-					 {"fexit_unix_stream_recvmsg", NULL, false},
-					 {"fexit_unix_dgram_recvmsg", NULL, false},
-					 {"fexit_inet_sendpage", NULL, true},
-					 {"fexit_unix_stream_sendpage", NULL, true},
-				 },
-				 .is_trampoline = true},
-				{"tracepoint",
-				 "tp_btf sock_send_length, sock_recv_length",
-				 {{"sock_send_length"}, {"sock_recv_length"}}},
-				{"kretprobe",
-				 "kretprobe inet_sendmsg, inet_recvmsg and their like",
-				 {
-					 {"kprobe_sends", "inet_sendmsg", false},
-					 {"kretprobe_sent", "inet_sendmsg", false},
-					 {"kprobe_sends", "inet6_sendmsg", true},
-					 {"kretprobe_sent", "inet6_sendmsg", true},
-					 {"kprobe_sends", "unix_stream_sendmsg", false},
-					 {"kretprobe_sent", "unix_stream_sendmsg", false},
-					 {"kprobe_sends", "unix_dgram_sendmsg", false},
-					 {"kretprobe_sent", "unix_dgram_sendmsg", false},
-					 {"kprobe_receives", "inet_recvmsg", false},
-					 {"kretprobe_received", "inet_recvmsg", false},
-					 {"kprobe_receives", "inet6_recvmsg", true},
-					 {"kretprobe_received", "inet6_recvmsg", true},
-					 {"kprobe_receives", "unix_stream_recvmsg", false},
-					 {"kretprobe_received", "unix_stream_recvmsg", false},
-					 {"kprobe_receives", "unix_dgram_recvmsg", false},
-					 {"kretprobe_received", "unix_dgram_recvmsg", false},
-					 {"kprobe_sends", "inet_sendpage", true},
-					 {"kretprobe_sent", "inet_sendpage", true},
-					 {"kprobe_sends", "unix_stream_sendpage", true},
-					 {"kretprobe_sent", "unix_stream_sendpage", true},
-				 }},
-				{"calls",
-				 "results of socket calls, by descriptor; io_uring is not seen",
-				 {},
-				 .by_calls = true},
+				{
+					.name = "fexit",
+					.where = "fexit inet_sendmsg, inet_recvmsg and their like",
+					.attachments =
+						{
+							FEXIT(inet_sendmsg),
+							FEXIT(inet_recvmsg),
+							FEXIT(unix_stream_sendmsg),
+							FEXIT(unix_stream_recvmsg),
+							FEXIT(unix_dgram_sendmsg),
+							FEXIT(unix_dgram_recvmsg),
+							FEXIT_IF_ANY(inet6_sendmsg),
+							FEXIT_IF_ANY(inet6_recvmsg),
+							FEXIT_IF_ANY(inet_sendpage),
+							FEXIT_IF_ANY(unix_stream_sendpage),
+						},
+					.is_trampoline = true,
+				},
+				HOOK("tracepoint", "tp_btf sock_send_length, sock_recv_length",
+				     PROGRAM("sock_send_length"), PROGRAM("sock_recv_length")),
+				{
+					.name = "kretprobe",
+					.where = "kretprobe inet_sendmsg, inet_recvmsg and their "
+						 "like",
+					.attachments =
+						{
+							KPROBES_SEND(inet_sendmsg, false),
+							KPROBES_SEND(unix_stream_sendmsg, false),
+							KPROBES_SEND(unix_dgram_sendmsg, false),
+							KPROBES_RECEIVE(inet_recvmsg, false),
+							KPROBES_RECEIVE(unix_stream_recvmsg, false),
+							KPROBES_RECEIVE(unix_dgram_recvmsg, false),
+							KPROBES_SEND(inet6_sendmsg, true),
+							KPROBES_RECEIVE(inet6_recvmsg, true),
+							KPROBES_SEND(inet_sendpage, true),
+							KPROBES_SEND(unix_stream_sendpage, true),
+						},
+				},
+				{
+					.name = "calls",
+					.where = "results of socket calls, by descriptor; io_uring "
+						 "is not seen",
+					.by_calls = true,
+				},
 			},
 	},
 	{
@@ -139,37 +165,36 @@ const struct probe probes[] = {
 		.wanted = IN_BOTH | WITH_SOCKETS,
 		.required = true,
 		.lost_without = "sockets that exist when tracing starts",
-		.hooks = {{"iter", "iter task_file", {{"list_sockets"}}}},
+		.hooks = {HOOK("iter", "iter task_file", PROGRAM("list_sockets"))},
 	},
 	{
 		.name = "tcp_state",
 		.wanted = IN_BOTH | WITH_SOCKETS,
 		.required = true,
 		.lost_without = "the life of TCP connections, the audit of TCP bytes",
-		.hooks = {{"tp_btf", "tp_btf inet_sock_set_state", {{"inet_sock_set_state"}}}},
+		.hooks = {HOOK("tp_btf", "tp_btf inet_sock_set_state",
+			       PROGRAM("inet_sock_set_state"))},
 	},
 	{
 		.name = "tcp_close",
 		.wanted = IN_BOTH | WITH_SOCKETS,
 		.required = true,
 		.lost_without = "the end of TCP sockets",
-		.hooks = {{"tp_btf", "tp_btf tcp_destroy_sock", {{"tcp_destroy_sock"}}}},
+		.hooks = {HOOK("tp_btf", "tp_btf tcp_destroy_sock", PROGRAM("tcp_destroy_sock"))},
 	},
 	{
 		.name = "tcp_resets",
 		.wanted = IN_BOTH | WITH_SOCKETS,
 		.lost_without = "resets sent and received",
-		.hooks = {{"tp_btf",
-			   "tp_btf tcp_send_reset, tcp_receive_reset",
-			   {{"tcp_send_reset"}, {"tcp_receive_reset"}}}},
+		.hooks = {HOOK("tp_btf", "tp_btf tcp_send_reset, tcp_receive_reset",
+			       PROGRAM("tcp_send_reset"), PROGRAM("tcp_receive_reset"))},
 	},
 	{
 		.name = "tcp_failed_retransmits",
 		.wanted = IN_BOTH | WITH_SOCKETS,
 		.lost_without = "retransmits that failed told apart from others",
-		.hooks = {{"tp_btf",
-			   "tp_btf tcp_retransmit_skb with its result",
-			   {{"tcp_retransmit_skb"}}}},
+		.hooks = {HOOK("tp_btf", "tp_btf tcp_retransmit_skb with its result",
+			       PROGRAM("tcp_retransmit_skb"))},
 	},
 	{
 		.name = "drops",
@@ -177,15 +202,13 @@ const struct probe probes[] = {
 		.lost_without = "packets that the kernel threw away",
 		.hooks =
 			{
-				{"socket",
-				 "tp_btf kfree_skb with socket and reason",
-				 {{"kfree_skb_sock"}}},
-				{"reason",
-				 "tp_btf kfree_skb with reason",
-				 {{"kfree_skb_reason"}, {"udp_fail_queue_rcv_skb"}}},
-				{"plain",
-				 "tp_btf kfree_skb",
-				 {{"kfree_skb_plain"}, {"udp_fail_queue_rcv_skb"}}},
+				HOOK("socket", "tp_btf kfree_skb with socket and reason",
+				     PROGRAM("kfree_skb_sock")),
+				HOOK("reason", "tp_btf kfree_skb with reason",
+				     PROGRAM("kfree_skb_reason"),
+				     PROGRAM("udp_fail_queue_rcv_skb")),
+				HOOK("plain", "tp_btf kfree_skb", PROGRAM("kfree_skb_plain"),
+				     PROGRAM("udp_fail_queue_rcv_skb")),
 			},
 	},
 };

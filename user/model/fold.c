@@ -244,6 +244,8 @@ void process_add_socket(struct process *p, struct socket *s)
 {
 	struct key *k;
 
+	if (s->connections == 1)
+		socket_clear_spreads(s);
 	if (!socket_is_closed(s)) {
 		push_row(p, s);
 		return;

@@ -21,6 +21,7 @@ void sockets_free(struct process *p);
 void sockets_copy(struct process *to, const struct process *from); /* over what @to held */
 void sockets_finish(struct process *p);
 
+void socket_clear_spreads(struct socket *s);
 bool socket_is_closed(const struct socket *s);
 /* Makes one row of both; addresses stay as they are. Frees what @from holds. */
 void socket_fold(struct socket *into, struct socket *from);

@@ -322,7 +322,8 @@ bool socket_has_metric(const struct socket *s, const struct metric *m);
  * (protocol, family, role) alone, both addresses "*", as are those without a role. Once 8,192
  * closed sockets have rows, a key is folded as soon as it has two.
  *
- * A row of one connection needs no spreads: folding makes them of its durations.
+ * A row of one connection has no spreads, those of @s are thrown away: folding makes them, of
+ * opened_ns and closed_ns and of the metrics of KIND_MEDIAN.
  */
 void process_add_socket(struct process *p, struct socket *s);
 /* Gives all sockets of @from to @into in this way. */

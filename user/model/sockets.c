@@ -115,12 +115,19 @@ void socket_init(struct socket *s)
 		spread_init(&s->spreads[i]);
 }
 
+void socket_clear_spreads(struct socket *s)
+{
+	for (size_t i = 0; i < NR_SPREADS; i++) {
+		free(s->spreads[i].histogram.buckets);
+		spread_init(&s->spreads[i]);
+	}
+}
+
 void socket_free(struct socket *s)
 {
 	free(s->local);
 	free(s->remote);
-	for (size_t i = 0; i < NR_SPREADS; i++)
-		free(s->spreads[i].histogram.buckets);
+	socket_clear_spreads(s);
 	drops_free(&s->drops);
 	*s = (struct socket){0};
 }
