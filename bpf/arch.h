@@ -11,6 +11,7 @@
 #define TS_COMPAT 0x0002     /* arch/x86/include/asm/thread_info.h */
 #define X32_BIT	  0x40000000 /* __X32_SYSCALL_BIT, arch/x86/include/uapi/asm/unistd.h */
 
+#define NR_CLOSE	       3
 #define NR_EXECVE	       59
 #define NR_RT_SIGRETURN	       15
 #define NR_COMPAT_RT_SIGRETURN 173
@@ -51,6 +52,7 @@ static __always_inline bool arch_is_compat_probed(struct task_struct *task)
 #define TIF_32BIT 22 /* arch/arm64/include/asm/thread_info.h */
 #define X32_BIT	  0
 
+#define NR_CLOSE	       57
 #define NR_EXECVE	       221
 #define NR_RT_SIGRETURN	       139
 #define NR_COMPAT_RT_SIGRETURN 173

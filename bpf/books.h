@@ -64,9 +64,14 @@ static __always_inline void tcp_read_sums(struct sock *sk, struct tcp_sums *x)
 	x->fin_read = !unread && BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << SOCK_DONE);
 }
 
-/* net/core: sk_drops_read(). Since 6.18, UDP sockets count in two places by NUMA node. */
-static __always_inline __u32 kernel_drops(struct sock *sk)
+/*
+ * net/core: sk_drops_read(). Since 6.18, UDP sockets count in two places by NUMA node. A function
+ * of its own: within a loop, the compiler moves the field's offset out of it and past the check
+ * that there is such a field, and without one the verifier refuses the program.
+ */
+GLOBAL __u32 kernel_drops(__u64 address)
 {
+	struct sock *sk = (struct sock *)address;
 	struct numa_drop_counters *two = NULL;
 	__u32 n = BPF_CORE_READ(sk, sk_drops.counter);
 

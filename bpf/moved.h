@@ -4,6 +4,7 @@
 
 /* The current task has sent or received through a socket: the one place that counts it. */
 
+#include "arch.h"
 #include "sockets.h"
 
 /* include/linux/socket.h */
@@ -15,6 +16,7 @@ struct moved {
 	long ret;    /* bytes, or -errno */
 	__u32 calls; /* sendmmsg(2) and recvmmsg(2): messages */
 	__u32 flags;
+	bool is_whole_call; /* as the process sees it, not a piece */
 	/* of the socket */
 	__u64 ino;
 	__u32 receive_fill; /* bytes in its receive queue */
@@ -55,18 +57,41 @@ static __always_inline struct sock_record *moved_sock(struct task_record *t, str
 }
 
 /* A send is one datagram, unless it is corked (MSG_MORE, UDP_CORK) or segmented (UDP_SEGMENT). */
-static __always_inline void count_datagrams(const struct sock_record *s, struct sock_counts *c,
+static __always_inline void count_datagrams(struct sock_record *s, struct sock_counts *c,
 					    struct sock *sk, const struct moved *m)
 {
 	long segment;
 
 	if (unlikely(m->corked))
 		ADD(c->corked_calls, m->calls);
+	if (unlikely(s->is_corked != (m->corked != 0)))
+		s->is_corked = m->corked != 0;
 	if (likely(!s->is_segmented) || m->calls != 1)
 		return;
 	segment = BPF_CORE_READ((struct udp_sock *)sk, gso_size);
 	if (segment && m->ret > segment)
 		ADD(c->extra_segments, ((__u64)m->ret - 1) / segment);
+}
+
+/*
+ * sendfile(2) and splice(2) send in pieces, each of which the kernel's send functions show. What
+ * they do is one call, which is counted when it returns (socket_calls.h). Without entries of calls
+ * the kernel has to tell the call under way: bpf_task_pt_regs(), Linux 5.15 (dd6e10fbd9fb).
+ */
+static __always_inline bool is_piece(const struct task_record *t)
+{
+	__u32 key = t->call, op;
+
+	if (!detail_full) {
+		if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+			return false;
+		key = returned_call_key(
+			(struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
+	}
+	if (key >= KEYS)
+		return false;
+	op = row_kinds[key] >> SOCKET_OP_SHIFT;
+	return op == OP_SENDFILE || op == OP_SPLICE;
 }
 
 /* A record that was made for this call has the call's bytes in its base. */
@@ -94,6 +119,13 @@ static __noinline int sock_sent(struct cpu_slot *slot, struct sock *sk, const st
 		return 0;
 	if (unlikely(s->is_fresh))
 		take_off_base(s, m->ret > 0 ? m->ret : 0, 0);
+	if (unlikely(!m->is_whole_call && is_piece(t))) {
+		if (m->ret > 0) {
+			ADD(c->send_bytes, m->ret);
+			t->sockets.sent_bytes += m->ret;
+		}
+		return 0;
+	}
 	if (m->ret < 0) {
 		ADD(c->send_errors, 1);
 		return 0;
@@ -176,10 +208,31 @@ static __always_inline int received_once(struct cpu_slot *slot, struct sock *sk,
 	return sock_received(slot, sk, &m);
 }
 
-/* The same where all that is known of the socket is its address. */
-GLOBAL int socket_sent(__u64 sk, long ret, __u32 calls)
+/* A call that sent in pieces, whose bytes were counted with these, has returned. */
+GLOBAL int sent_in_pieces(__u64 sk, long ret)
 {
-	struct moved m = {.ret = ret, .calls = calls};
+	struct task_record *t = current_record();
+	struct sock_counts *c;
+	struct sock_record *s;
+	__u32 index = 0;
+
+	s = t ? sock_get((struct sock *)sk, t->process, &index) : NULL;
+	c = s ? counts_of(s, index, t->process) : NULL;
+	if (!c)
+		return 0;
+	if (ret < 0) {
+		ADD(c->send_errors, 1);
+		return 0;
+	}
+	ADD(c->send_calls, 1);
+	t->sockets.sent_calls++;
+	return 0;
+}
+
+/* The same where all that is known of the socket is its address. */
+GLOBAL int socket_sent(__u64 sk, long ret, __u32 calls, bool is_whole_call)
+{
+	struct moved m = {.ret = ret, .calls = calls, .is_whole_call = is_whole_call};
 
 	look_probed(&m, (struct sock *)sk);
 	return sock_sent(busy_slot(), (struct sock *)sk, &m);

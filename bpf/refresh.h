@@ -19,10 +19,11 @@ GLOBAL int sock_refresh(__u32 index, __u64 address)
 		return 0;
 	b = &s->books;
 	for (int i = 0; i < 8; i++) {
-		b->kernel_drops = kernel_drops(sk) - (__u32)s->base_drops;
+		b->kernel_drops = kernel_drops(address) - (__u32)s->base_drops;
 		if (s->protocol == PROTO_TCP)
 			tcp_read_books(s, sk);
-		if (b->kernel_sent == b->seen_sent && b->kernel_received == b->seen_received)
+		if (b->kernel_sent == b->seen_sent && b->kernel_received == b->seen_received &&
+		    (s->protocol != PROTO_UDP || b->kernel_drops == b->seen_drops))
 			break;
 		asm volatile("" ::: "memory");
 	}
@@ -30,6 +31,20 @@ GLOBAL int sock_refresh(__u32 index, __u64 address)
 		tcp_read_state(s, sk);
 	s->is_refreshed = 1;
 	return 0;
+}
+
+static __always_inline void refresh_queue(struct sock_record *s, struct sock *sk)
+{
+	struct udp_sock *up = (struct udp_sock *)sk;
+	__u32 fill = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+
+	if (s->protocol == PROTO_TCP)
+		return;
+	if (fill > s->queue_peak)
+		s->queue_peak = fill;
+	s->datagrams_queued = BPF_CORE_READ(sk, sk_receive_queue.qlen);
+	if (s->protocol == PROTO_UDP)
+		s->datagrams_queued += BPF_CORE_READ(up, reader_queue.qlen);
 }
 
 #endif

@@ -10,14 +10,56 @@
 
 #include "arch.h"
 #include "moved.h"
+#include "refresh.h"
 
 #define S_IFMT	     0170000
 #define S_IFSOCK     0140000
 #define MAX_MESSAGES 1024 /* UIO_MAXIOV: sendmmsg(2) and recvmmsg(2) take no more at once */
 
-static __always_inline __u64 call_arg(struct pt_regs *regs, __u32 n)
+struct call {
+	__u64 args[4];
+	long ret;
+	__u32 op; /* enum socket_op */
+};
+
+/* include/uapi/linux/net.h: SYS_BIND and so on */
+static __always_inline __u32 socketcall_op(__u32 number)
 {
-	return arch_call_arg(regs, n, is_compat());
+	switch (number) {
+	case 2:	 /* bind */
+	case 3:	 /* connect */
+	case 4:	 /* listen */
+	case 14: /* setsockopt */
+		return OP_TOUCH;
+	case 5:	 /* accept */
+	case 18: /* accept4 */
+		return OP_ACCEPT;
+	case 9:	 /* send */
+	case 11: /* sendto */
+	case 16: /* sendmsg */
+		return OP_SEND;
+	case 20: /* sendmmsg */
+		return OP_SEND_MANY;
+	case 10: /* recv */
+	case 12: /* recvfrom */
+		return OP_RECEIVE_FROM;
+	case 17: /* recvmsg */
+		return OP_RECEIVE_MSG;
+	case 19: /* recvmmsg */
+		return OP_RECEIVE_MANY;
+	}
+	return OP_NONE;
+}
+
+/* socketcall(2) has the arguments in memory. 32-bit programs alone make it. */
+static __always_inline void unfold_socketcall(struct call *c)
+{
+	__u32 args[4] = {};
+
+	c->op = socketcall_op(c->args[0]);
+	bpf_probe_read_user(args, sizeof(args), (void *)c->args[1]);
+	for (int i = 0; i < 4; i++)
+		c->args[i] = args[i];
 }
 
 /* The address of the socket behind a descriptor of the current task, or 0. */
@@ -38,8 +80,19 @@ static __always_inline __u64 sock_of_fd(__u32 fd)
 	return (__u64)BPF_CORE_READ(socket, sk);
 }
 
-/* --- bind, connect, listen, accept --------------------------------------------------------------
+/* --- bind, connect, listen, setsockopt, accept, close -------------------------------------------
  */
+
+/* What the call may have changed of a datagram socket. */
+static __always_inline void touched_datagrams(struct sock_record *s, struct sock *sk)
+{
+	if (s->role == ROLE_NONE && s->local_port && !s->counts.send_calls)
+		s->role = ROLE_BIND; /* only a send gives a port unasked */
+	if (s->is_corked && !BPF_CORE_READ(sk, sk_write_queue.qlen)) {
+		s->is_corked = 0; /* uncorked by setsockopt(2): the datagram has left */
+		ADD(s->counts.extra_segments, 1);
+	}
+}
 
 GLOBAL int socket_touched(__u32 fd, __u32 is_accepted)
 {
@@ -56,10 +109,31 @@ GLOBAL int socket_touched(__u32 fd, __u32 is_accepted)
 	if (!s->process)
 		s->process = t->process;
 	fill_name(index, sk);
+	if (s->protocol == PROTO_UDP)
+		touched_datagrams(s, (struct sock *)sk);
 	if (!is_accepted)
 		return 0;
 	s->role = ROLE_ACCEPT;
 	s->accepted_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+/*
+ * A descriptor is about to be closed, perhaps the last: the kernel's counts of a socket that is not
+ * TCP can be read for the last time.
+ */
+static __noinline int socket_closing(__u32 fd)
+{
+	__u64 sk = sock_of_fd(fd);
+	struct sock_record *s;
+	__u32 index = 0;
+
+	s = sk ? sock_find((struct sock *)sk, &index) : NULL;
+	if (!s || s->protocol == PROTO_TCP || !sock_matches(s, inode_of((struct sock *)sk)))
+		return 0;
+	s->closing_ns = bpf_ktime_get_ns();
+	refresh_queue(s, (struct sock *)sk);
+	sock_refresh(index, sk);
 	return 0;
 }
 
@@ -84,60 +158,70 @@ GLOBAL __u64 messages_len(__u64 messages, __u32 count)
 }
 
 /* Flags are in argument 2 of recvmsg, in argument 3 of recvfrom and recvmmsg; read has none. */
-static __always_inline __u32 receive_flags(struct pt_regs *regs, __u32 op)
+static __always_inline __u32 receive_flags(const struct call *c)
 {
-	__u64 flags = call_arg(regs, op == OP_RECEIVE_MSG ? 2 : 3);
-
-	return op == OP_RECEIVE ? 0 : flags;
+	return c->op == OP_RECEIVE ? 0 : c->op == OP_RECEIVE_MSG ? c->args[2] : c->args[3];
 }
 
-static __always_inline void moved_by_call(struct pt_regs *regs, long ret, __u32 op)
+static __always_inline void moved_by_call(const struct call *c)
 {
-	__u64 sk = sock_of_fd(call_arg(regs, 0));
+	__u64 sk = sock_of_fd(c->args[0]);
+	long ret = c->ret;
 	__u32 calls = 1;
 
 	if (!sk)
 		return;
-	if ((op == OP_SEND_MANY || op == OP_RECEIVE_MANY) && ret >= 0) {
+	if ((c->op == OP_SEND_MANY || c->op == OP_RECEIVE_MANY) && ret >= 0) {
 		calls = ret;
-		ret = messages_len(call_arg(regs, 1), calls);
+		ret = messages_len(c->args[1], calls);
 	}
-	if (op >= OP_RECEIVE)
-		socket_received(sk, ret, calls, receive_flags(regs, op));
+	if (c->op >= OP_RECEIVE)
+		socket_received(sk, ret, calls, receive_flags(c));
 	else
-		socket_sent(sk, ret, calls);
+		socket_sent(sk, ret, calls, true);
 }
 
 /*
  * splice(2) out of a socket goes around recvmsg, and every other place where bytes are counted;
  * into a socket it does not.
  */
-static __always_inline void spliced(struct pt_regs *regs, long ret)
+static __always_inline void spliced(const struct call *c)
 {
-	__u64 from = sock_of_fd(call_arg(regs, 0)), to;
+	__u64 from = 0, to;
 
+	if (c->op == OP_SPLICE)
+		from = sock_of_fd(c->args[0]);
 	if (from) {
-		socket_received(from, ret, 1, 0);
-	} else if (bytes_by_calls) {
-		to = sock_of_fd(call_arg(regs, 2));
-		if (to)
-			socket_sent(to, ret, 1);
+		socket_received(from, c->ret, 1, 0);
+		return;
 	}
+	to = sock_of_fd(c->op == OP_SPLICE ? c->args[2] : c->args[0]);
+	if (!to)
+		return;
+	if (bytes_by_calls)
+		socket_sent(to, c->ret, 1, true);
+	else
+		sent_in_pieces(to, c->ret);
 }
 
 static __noinline int socket_call(unsigned long long *ctx, __u32 op)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
-	long ret = ctx[1];
+	bool compat = is_compat();
+	struct call c = {.ret = ctx[1], .op = op};
 
-	if (op == OP_TOUCH)
-		socket_touched(call_arg(regs, 0), false);
-	else if (op == OP_ACCEPT && ret >= 0)
-		socket_touched(ret, true);
-	else if (op == OP_SPLICE)
-		spliced(regs, ret);
-	else if (bytes_by_calls)
-		moved_by_call(regs, ret, op);
+	for (int i = 0; i < 4; i++)
+		c.args[i] = arch_call_arg(regs, i, compat);
+	if (unlikely(op == OP_SOCKETCALL))
+		unfold_socketcall(&c);
+	if (c.op == OP_TOUCH)
+		socket_touched(c.args[0], false);
+	else if (c.op == OP_ACCEPT && c.ret >= 0)
+		socket_touched(c.ret, true);
+	else if (c.op == OP_SPLICE || c.op == OP_SENDFILE)
+		spliced(&c);
+	else if (bytes_by_calls && c.op >= OP_FIRST_OF_CALLS)
+		moved_by_call(&c);
 	return 0;
 }
 

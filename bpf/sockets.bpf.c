@@ -124,7 +124,7 @@ int kretprobe_sent(struct pt_regs *regs)
 	__u32 flags = 0;
 	__u64 sk = moved_now(&flags);
 
-	return sk ? socket_sent(sk, (int)arch_function_result(regs), 1) : 0;
+	return sk ? socket_sent(sk, (int)arch_function_result(regs), 1, false) : 0;
 }
 
 SEC("kretprobe")
@@ -154,20 +154,6 @@ static __always_inline void count_holder(struct sock_record *s, struct task_stru
 	s->holders++;
 	if (!bpf_map_lookup_elem(&process_of, &tgid))
 		s->had_outsiders = 1;
-}
-
-static __always_inline void refresh_queue(struct sock_record *s, struct sock *sk)
-{
-	struct udp_sock *up = (struct udp_sock *)sk;
-	__u32 fill = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
-
-	if (s->protocol == PROTO_TCP)
-		return;
-	if (fill > s->queue_peak)
-		s->queue_peak = fill;
-	s->datagrams_queued = BPF_CORE_READ(sk, sk_receive_queue.qlen);
-	if (s->protocol == PROTO_UDP)
-		s->datagrams_queued += BPF_CORE_READ(up, reader_queue.qlen);
 }
 
 static __always_inline struct sock_record *listed_sock(struct sock *sk, struct task_struct *task,

@@ -104,6 +104,13 @@ static __always_inline void fill_addresses(struct sock_record *s, struct sock *s
 	BPF_CORE_READ_INTO((__be32 *)&s->remote, sk, __sk_common.skc_daddr);
 }
 
+/* A TCP socket gives its port back when it is closed, its peer's when it is disconnected. */
+static __always_inline bool has_lost_name(const struct sock_record *s, struct sock *sk)
+{
+	return (s->local_port && !BPF_CORE_READ(sk, __sk_common.skc_num)) ||
+	       (s->remote_port && !BPF_CORE_READ(sk, __sk_common.skc_dport));
+}
+
 GLOBAL int fill_name(__u32 index, __u64 address)
 {
 	struct sock *sk = (struct sock *)address;
@@ -115,8 +122,7 @@ GLOBAL int fill_name(__u32 index, __u64 address)
 		fill_unix_name(s, sk);
 		return 0;
 	}
-	/* A closed TCP socket has given its port back. */
-	if (s->protocol == PROTO_TCP && s->local_port && !BPF_CORE_READ(sk, __sk_common.skc_num))
+	if (s->protocol == PROTO_TCP && has_lost_name(s, sk))
 		return 0;
 	fill_addresses(s, sk);
 	if (s->protocol == PROTO_TCP)
@@ -138,7 +144,7 @@ static __always_inline void sock_end(struct sock_record *s, __u64 now)
 	__u64 key = s->sk;
 
 	if (!s->closed_ns)
-		s->closed_ns = now;
+		s->closed_ns = s->closing_ns ? s->closing_ns : now;
 	if ((int)bpf_map_delete_elem(&sock_of, &key) == -EBUSY)
 		lose(LOST_MAP_UPDATE);
 	s->state = RECORD_ENDED;
@@ -197,10 +203,9 @@ GLOBAL int sock_add(__u64 key, __u32 process, __u32 protocol)
 	s->process = s->owner = process;
 	s->protocol = protocol;
 	s->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	s->connections = 1;
 	s->is_fresh = 1;
 	s->snapshot = nr_snapshots;
-	s->base_drops = kernel_drops(sk);
+	s->base_drops = kernel_drops(key);
 	if (!listing_sockets)
 		s->opened_ns = bpf_ktime_get_ns();
 	fill_name(index, key);
@@ -228,7 +233,7 @@ static __always_inline struct sock_record *sock_get(struct sock *sk, __u32 proce
 	if (s && likely(sock_matches(s, inode_of(sk))))
 		return s;
 	if (s)
-		sock_end(s, 0);
+		sock_end(s, bpf_ktime_get_ns());
 	protocol = protocol_of(sk);
 	if (protocol == PROTO_NONE)
 		return NULL;

@@ -5,6 +5,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile bool detail_full = true;
 const volatile bool follow = false;
+const volatile bool with_sockets = true;
 const volatile __u32 wake_up_after = 1;
 const volatile __u8 row_kinds[KEYS] = {};
 

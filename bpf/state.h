@@ -157,6 +157,7 @@ struct {
 /* Known at load time; the verifier removes what they switch off. */
 extern const volatile bool detail_full;
 extern const volatile bool follow;
+extern const volatile bool with_sockets;
 extern const volatile __u32 wake_up_after;  /* threads that ended */
 extern const volatile __u8 row_kinds[KEYS]; /* enum row_kind by key */
 

@@ -30,13 +30,10 @@ static __always_inline void connecting(struct sock *sk)
 
 	if (!s)
 		return;
-	if (s->role == ROLE_CONNECT || s->role == ROLE_ACCEPT) {
-		/* The socket was used for another connection before, the books of which stand. */
-		s->connections++;
-		s->prior_sent = s->books.kernel_sent;
-		s->prior_received = s->books.kernel_received;
-		s->has_base = 0;
-	}
+	/* What the socket did in an earlier connection stands. */
+	s->prior_sent = s->books.kernel_sent;
+	s->prior_received = s->books.kernel_received;
+	s->has_base = 0;
 	s->role = ROLE_CONNECT;
 	s->closed_by = CLOSER_NONE;
 	s->closed_ns = 0;
@@ -53,7 +50,7 @@ static __always_inline void listening(struct sock *sk)
 		return;
 	s->role = ROLE_LISTEN;
 	fill_name(index, address_of(sk));
-	s->base_drops = kernel_drops(sk);
+	s->base_drops = kernel_drops(address_of(sk));
 	listens_on[s->local_port] = 1;
 }
 

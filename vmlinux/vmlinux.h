@@ -36,7 +36,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 /* Its number is the kernel's own business: only its existence is asked for. */
-enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158 };
+enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158, BPF_FUNC_task_pt_regs = 175 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 enum { BPF_F_MMAPABLE = 1 << 10 };
 enum { BPF_RB_FORCE_WAKEUP = 2 };
@@ -120,23 +120,9 @@ struct inode {
 	unsigned long i_ino;
 };
 
-typedef struct {
-	long counter;
-} atomic_long_t;
-
-typedef struct {
-	atomic_long_t refcnt;
-} file_ref_t;
-
 struct file {
-	file_ref_t f_ref;
 	struct inode *f_inode;
 	void *private_data;
-};
-
-/* Before 6.13 (90ee6ed776c0 "fs: port files to file_ref"). */
-struct file___before_6_13 {
-	atomic_long_t f_count;
 };
 
 struct fdtable {

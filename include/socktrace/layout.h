@@ -96,7 +96,9 @@ enum socket_op {
 	OP_NONE,
 	OP_TOUCH, /* bind, connect, listen: the socket is the process's from now on */
 	OP_ACCEPT,
-	OP_SPLICE, /* splice: from argument 0 to argument 2 */
+	OP_SPLICE,     /* from argument 0 to argument 2 */
+	OP_SENDFILE,   /* to argument 0 */
+	OP_SOCKETCALL, /* socketcall(2): one of these, by argument 0 */
 	/* the rest only where nothing better shows the bytes */
 	OP_SEND,	 /* descriptor in argument 0; so below, unless said */
 	OP_SEND_MANY,	 /* sendmmsg */
@@ -271,12 +273,14 @@ struct sock_record {
 	__u32 state;	   /* enum record_state */
 	__u8 is_fresh;	   /* made by the call under way, whose bytes are in the base */
 	__u8 is_segmented; /* UDP_SEGMENT */
+	__u8 is_corked;	   /* the last send only added to a datagram */
 	struct sock_counts counts;
 	__u64 first_byte_ns;
 
 	__u16 family;
 	__u8 tcp_state;
-	__u8 closed_by; /* enum sock_closer */
+	__u8 closed_by;	  /* enum sock_closer */
+	__u64 closing_ns; /* last close(2) of a descriptor of it, if not TCP */
 	__u64 opened_ns, closed_ns, connect_ns, established_ns, accepted_ns;
 	struct sock_tcp tcp;
 
@@ -288,7 +292,6 @@ struct sock_record {
 	__u8 is_opaque;	    /* its sequence numbers count other bytes too: TLS, Fast Open */
 	__u8 is_refreshed;  /* the books have been filled */
 	__u8 had_outsiders; /* a process that is not traced held it */
-	__u16 connections;
 	__u32 receive_buffer, datagrams_queued;
 
 	__u64 snapshot;	   /* number of the last snapshot that met it */

@@ -12,6 +12,7 @@
 #include "capture/records.h"
 #include "capture/sockets.h"
 #include "kernel/names.h"
+#include "model/names.h"
 
 struct drop_entry {
 	struct drop_key key;
@@ -168,18 +169,15 @@ static const char *const roles[NR_ROLES] = {
 	[ROLE_CONNECT] = "connect", [ROLE_BIND] = "bind",     [ROLE_UNKNOWN] = "connect",
 };
 
-/* include/net/tcp_states.h, in the words of ss(8) */
-static const char *const tcp_states[] = {
-	NULL,	     "ESTAB", "SYN-SENT",   "SYN-RECV", "FIN-WAIT-1", "FIN-WAIT-2",
-	"TIME-WAIT", "CLOSE", "CLOSE-WAIT", "LAST-ACK", "LISTEN",     "CLOSING",
-};
-
-static char *inet_name(int family, const uint8_t *address, uint16_t port, bool is_local)
+static char *inet_name(int family, const uint8_t *address, uint16_t port, bool is_local,
+		       bool is_connected)
 {
 	static const uint8_t none[16];
 	char text[INET6_ADDRSTRLEN];
 
-	if (!is_local && !port && !memcmp(address, none, family == AF_INET ? 4 : 16))
+	/* Where to, or (a connect(2) that failed) where from, is not known. */
+	if (!port && (!is_local || is_connected) &&
+	    !memcmp(address, none, family == AF_INET ? 4 : 16))
 		return xstrdup("*");
 	inet_ntop(family, address, text, sizeof(text));
 	return xasprintf(family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, port);
@@ -213,8 +211,8 @@ static void fill_names(const struct sock_record *s, struct socket *out)
 	}
 	out->family = s->family == AF_INET6 ? "ipv6" : "ipv4";
 	out->dual_stack = s->is_dual;
-	out->local = inet_name(s->family, s->local, s->local_port, true);
-	out->remote = inet_name(s->family, s->remote, ntohs(s->remote_port), false);
+	out->local = inet_name(s->family, s->local, s->local_port, true, s->remote_port);
+	out->remote = inet_name(s->family, s->remote, ntohs(s->remote_port), false, false);
 }
 
 /* --- figures -----------------------------------------------------------------------------------
@@ -231,7 +229,7 @@ static uint64_t since_start(const struct socket_reader *r, uint64_t ns)
 /* METRIC_UNKNOWN if one of the two was not seen. */
 static uint64_t between(uint64_t from, uint64_t to)
 {
-	return from && to >= from ? to - from : METRIC_UNKNOWN;
+	return from && to && to >= from ? to - from : METRIC_UNKNOWN;
 }
 
 static void fill_counts(const struct sock_record *s, const struct sock_counts *c,
@@ -255,29 +253,15 @@ static void fill_counts(const struct sock_record *s, const struct sock_counts *c
 	}
 }
 
-static void add_duration(struct socket *out, int spread, uint64_t *metric, uint64_t ns)
-{
-	if (metric)
-		*metric = ns;
-	if (ns != METRIC_UNKNOWN)
-		spread_add(&out->spreads[spread], ns);
-}
-
 static void fill_tcp_times(const struct sock_record *s, struct socket *out)
 {
 	struct socket_stats *x = &out->stats;
 
 	if (s->role == ROLE_CONNECT)
-		add_duration(out, SPREAD_connect, &x->tcp_connect_ns,
-			     between(s->connect_ns, s->established_ns));
-	if (s->role == ROLE_ACCEPT && s->accepted_ns)
-		add_duration(out, SPREAD_accept_wait, &x->tcp_accept_wait_ns,
-			     between(s->established_ns, s->accepted_ns));
-	if (s->first_byte_ns)
-		add_duration(out, SPREAD_first_byte, &x->tcp_first_byte_ns,
-			     between(s->established_ns, s->first_byte_ns));
-	if (s->opened_ns && s->closed_ns)
-		add_duration(out, SPREAD_lifetime, NULL, between(s->opened_ns, s->closed_ns));
+		x->tcp_connect_ns = between(s->connect_ns, s->established_ns);
+	if (s->role == ROLE_ACCEPT)
+		x->tcp_accept_wait_ns = between(s->established_ns, s->accepted_ns);
+	x->tcp_first_byte_ns = between(s->established_ns, s->first_byte_ns);
 }
 
 static void fill_tcp(const struct socket_reader *r, const struct sock_record *s, struct socket *out)
@@ -298,7 +282,7 @@ static void fill_tcp(const struct socket_reader *r, const struct sock_record *s,
 	if (!s->is_refreshed)
 		return;
 	if (t->srtt_us)
-		add_duration(out, SPREAD_rtt, &x->tcp_rtt_ns, (uint64_t)t->srtt_us * 1000 / 8);
+		x->tcp_rtt_ns = (uint64_t)t->srtt_us * 1000 / 8;
 	x->tcp_rtt_var_ns = (uint64_t)t->mdev_us * 1000 / 4;
 	x->tcp_retransmits = t->retransmits - (knows_failed ? t->retransmits_failed : 0);
 	if (knows_failed)
@@ -327,10 +311,9 @@ static void fill_life(const struct socket_reader *r, const struct sock_record *s
 {
 	out->opened_ns = since_start(r, s->opened_ns);
 	out->closed_ns = since_start(r, s->closed_ns);
-	out->connections = s->connections;
 	out->shared_by = s->holders;
-	if (s->protocol == PROTO_TCP && s->tcp_state < sizeof(tcp_states) / sizeof(*tcp_states))
-		out->state = tcp_states[s->tcp_state];
+	if (s->protocol == PROTO_TCP)
+		out->state = tcp_state_name(s->tcp_state);
 	out->closed_by = s->closed_by == CLOSER_LOCAL	 ? "local"
 			 : s->closed_by == CLOSER_REMOTE ? "remote"
 							 : NULL;
@@ -422,9 +405,15 @@ static void fill_udp_books(const struct socket_reader *r, const struct sock_reco
 				  ? NULL
 				  : "this kernel does not tell for every drop which socket had it";
 
-	if (s->is_refreshed && kernel_has_probe(r->kernel, "drops"))
+	if (!kernel_has_probe(r->kernel, "drops"))
+		return;
+	if (s->is_refreshed) {
 		fill_book(why, s->books.seen_drops, s->books.kernel_drops, &out->books,
 			  &out->books.drops);
+		return;
+	}
+	out->books.drops.nr_unknown = 1;
+	out->books.why_unknown = "its process ended, and the kernel's count with it";
 }
 
 /* --- rows --------------------------------------------------------------------------------------

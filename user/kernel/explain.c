@@ -63,7 +63,7 @@ static void explain_probes(const struct kernel *k)
 	const struct probe_result *results = kernel_probe_results(k);
 
 	for (size_t i = 0; i < nr_probes; i++) {
-		if (!results[i].is_missing)
+		if (!results[i].is_missing || !probes[i].required)
 			continue;
 		msg_error("probe %s cannot be attached: %s", probes[i].name,
 			  last_reason(&results[i]));

@@ -280,6 +280,7 @@ static int open_object(struct kernel *k)
 		return -errno;
 	k->skel->rodata->detail_full = k->options.detail_full;
 	k->skel->rodata->follow = k->options.follow;
+	k->skel->rodata->with_sockets = k->options.max_sockets != 0;
 	k->skel->rodata->wake_up_after = k->options.max_threads / 8 + 1;
 	k->skel->rodata->listed_call = k->options.listed_call;
 	k->skel->rodata->wake_up_after_sockets = k->options.max_sockets / 8 + 1;

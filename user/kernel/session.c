@@ -183,7 +183,7 @@ void kernel_end_sock(struct kernel *k, uint32_t index, struct sock_record *s, ui
 	    found == index)
 		bpf_map__delete_elem(map, &s->sk, sizeof(s->sk), 0);
 	if (!s->closed_ns)
-		s->closed_ns = now_ns;
+		s->closed_ns = s->closing_ns ? s->closing_ns : now_ns;
 	__atomic_store_n(&s->state, RECORD_ENDED, __ATOMIC_RELEASE);
 	__atomic_fetch_add(&k->skel->bss->nr_ended_sockets, 1, __ATOMIC_SEQ_CST);
 }

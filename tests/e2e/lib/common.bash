@@ -10,6 +10,9 @@ SOCKTRACE=${SOCKTRACE:-$ROOT/.output/socktrace}
 E2E_BIN=${E2E_BIN:-$ROOT/.output/tests/e2e}
 PYTHON=$(command -v /usr/bin/python3 || command -v python3)
 TIMEOUT=${TIMEOUT:-60}
+COMPARE=()
+SOCKETS=()
+ONLY=()
 TRACER=
 WRAPPER=
 
@@ -199,4 +202,65 @@ objects_gone() {
 			((${EPOCHREALTIME/./} < until)) || fail "$kind $id is left: $(cat "$T/left")"
 		done
 	done <"$1"
+}
+
+# --- programs that know their sockets (programs/endpoint.h) ----------------------------------
+
+# same_sockets REPORT [OPTION...]: holds sockets, and calls too, against the program's account.
+same_sockets() {
+	local calls=0
+	same_as_truth "$1" "${COMPARE[@]}" "${ONLY[@]}" || calls=$?
+	"$PYTHON" "$ROOT/tests/e2e/lib/sockets.py" report "$T/truth.json" "$@" "${ONLY[@]}"
+	return "$calls"
+}
+
+# sound_sockets REPORT: the report agrees with itself, and every audit holds.
+sound_sockets() {
+	"$PYTHON" "$ROOT/tests/e2e/lib/sockets.py" sound "$@"
+}
+
+# split_options OPTION... -- PROGRAM ARG...: sets OPTIONS and COMMAND.
+split_options() {
+	OPTIONS=()
+	while [[ $1 != -- ]]; do
+		OPTIONS+=("$1")
+		shift
+	done
+	COMMAND=("${@:2}")
+}
+
+# run_sockets OPTION... -- PROGRAM ARG...: under run. COMPARE holds options for compare.py, ONLY
+# for both comparisons.
+run_sockets() {
+	split_options "$@"
+	"$SOCKTRACE" run "${OPTIONS[@]}" -F json -o "$T/report.json" -- \
+		"$E2E_BIN/${COMMAND[0]}" -o "$T/truth.json" "${COMMAND[@]:1}" 3>&-
+	COMPARE+=(--run)
+	same_sockets "$T/report.json" "${SOCKETS[@]}"
+}
+
+# attach_sockets OPTION... -- PROGRAM ARG...: attach to a program that waits, until it has ended.
+attach_sockets() {
+	split_options "$@"
+	program_start "${COMMAND[@]}"
+	trace_start attach "${READY[@]:-$PROGRAM}" "${OPTIONS[@]}" -F json -o "$T/report.json"
+	program_go
+	program_end
+	trace_end 0
+	same_sockets "$T/report.json" "${SOCKETS[@]}"
+}
+
+# attach_held OPTION... -- PROGRAM ARG...: the same, but the trace ends while the program waits
+# with what it holds open.
+attach_held() {
+	split_options "$@"
+	program_start "${COMMAND[@]}"
+	trace_start attach "${READY[@]:-$PROGRAM}" "${OPTIONS[@]}" -F json -o "$T/report.json"
+	program_go
+	wait_line "$SAID" "done" "$T/program.log"
+	kill -INT "$TRACE"
+	trace_end 0
+	program_go
+	program_end
+	same_sockets "$T/report.json" "${SOCKETS[@]}"
 }
