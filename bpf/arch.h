@@ -12,6 +12,7 @@
 #define X32_BIT	  0x40000000 /* __X32_SYSCALL_BIT, arch/x86/include/uapi/asm/unistd.h */
 
 #define NR_CLOSE	       3
+#define NR_COMPAT_CLOSE	       6
 #define NR_EXECVE	       59
 #define NR_RT_SIGRETURN	       15
 #define NR_COMPAT_RT_SIGRETURN 173
@@ -53,6 +54,7 @@ static __always_inline bool arch_is_compat_probed(struct task_struct *task)
 #define X32_BIT	  0
 
 #define NR_CLOSE	       57
+#define NR_COMPAT_CLOSE	       6
 #define NR_EXECVE	       221
 #define NR_RT_SIGRETURN	       139
 #define NR_COMPAT_RT_SIGRETURN 173

@@ -32,25 +32,28 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 /* --- fexit -------------------------------------------------------------------------------------
  */
 
-#define SENDS(function)                                                                     \
+#define SENDS_IF(function, condition)                                                       \
 	SEC("fexit/" #function)                                                             \
 	int BPF_PROG(fexit_##function, struct socket *sock, struct msghdr *msg, size_t len, \
 		     int ret)                                                               \
 	{                                                                                   \
 		struct cpu_slot *slot = busy_slot();                                        \
                                                                                             \
-		return slot ? sent_once(slot, sock->sk, ret) : 0;                           \
+		return slot && (condition) ? sent_once(slot, sock->sk, ret) : 0;            \
 	}
 
-#define RECEIVES(function)                                                                  \
+#define RECEIVES_IF(function, condition)                                                    \
 	SEC("fexit/" #function)                                                             \
 	int BPF_PROG(fexit_##function, struct socket *sock, struct msghdr *msg, size_t len, \
 		     int flags, int ret)                                                    \
 	{                                                                                   \
 		struct cpu_slot *slot = busy_slot();                                        \
                                                                                             \
-		return slot ? received_once(slot, sock->sk, ret, flags) : 0;                \
+		return slot && (condition) ? received_once(slot, sock->sk, ret, flags) : 0; \
 	}
+
+#define SENDS(function)	   SENDS_IF(function, true)
+#define RECEIVES(function) RECEIVES_IF(function, true)
 
 /* sendfile(2) and splice(2) before 6.5 (dc97391e6610) */
 #define SENDS_PAGE(function)                                                                    \
@@ -63,15 +66,25 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 		return slot ? sent_once(slot, sock->sk, ret) : 0;                               \
 	}
 
-/* unix_seqpacket_sendmsg() and _recvmsg() call those for datagrams. */
+/*
+ * unix_seqpacket_sendmsg() and _recvmsg() end in those for datagrams, which the compiler may have
+ * put into them: then a hook there is passed by. So they are counted where they begin.
+ */
+static __always_inline bool is_datagram(const struct socket *sock)
+{
+	return sock->sk->sk_type != SOCK_SEQPACKET;
+}
+
 SENDS(inet_sendmsg)
 SENDS(inet6_sendmsg)
 SENDS(unix_stream_sendmsg)
-SENDS(unix_dgram_sendmsg)
+SENDS(unix_seqpacket_sendmsg)
+SENDS_IF(unix_dgram_sendmsg, is_datagram(sock))
 RECEIVES(inet_recvmsg)
 RECEIVES(inet6_recvmsg)
 RECEIVES(unix_stream_recvmsg)
-RECEIVES(unix_dgram_recvmsg)
+RECEIVES(unix_seqpacket_recvmsg)
+RECEIVES_IF(unix_dgram_recvmsg, is_datagram(sock))
 SENDS_PAGE(inet_sendpage)
 SENDS_PAGE(unix_stream_sendpage)
 
@@ -80,13 +93,18 @@ SENDS_PAGE(unix_stream_sendpage)
 
 static __always_inline void moving(__u64 sock, __u32 flags)
 {
+	struct sock *sk = BPF_CORE_READ((struct socket *)sock, sk);
 	struct task_record *t = current_record();
 
 	if (!t)
 		return;
+	/* A call within a call; its result is that of both, the return from the outer one passes.
+	 */
+	if (t->moving_sk == (__u64)sk && BPF_CORE_READ(sk, sk_type) == SOCK_SEQPACKET)
+		return;
 	if (t->moving_sk)
 		lose(LOST_RETURN_UNSEEN);
-	t->moving_sk = (__u64)BPF_CORE_READ((struct socket *)sock, sk);
+	t->moving_sk = (__u64)sk;
 	t->moving_flags = flags;
 }
 

@@ -132,7 +132,8 @@ GLOBAL int fill_name(__u32 index, __u64 address)
 		s->is_segmented = BPF_CORE_READ((struct udp_sock *)sk, gso_size) != 0;
 	if (s->remote_port)
 		s->role = ROLE_CONNECT;
-	else if (BPF_CORE_READ(sk, sk_userlocks) & (SOCK_BINDADDR_LOCK | SOCK_BINDPORT_LOCK))
+	else if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) &
+		 (SOCK_BINDADDR_LOCK | SOCK_BINDPORT_LOCK))
 		s->role = ROLE_BIND;
 	return 0;
 }

@@ -87,8 +87,8 @@ static __noinline int entered(unsigned long long *ctx, struct cpu_slot *slot)
 	}
 	t->call = key;
 	t->entries++;
-	if (unlikely(key == NR_CLOSE) && with_sockets)
-		socket_closing(arch_call_arg((struct pt_regs *)ctx[0], 0, false));
+	if (unlikely(key == NR_CLOSE || key == (KEY_COMPAT | NR_COMPAT_CLOSE)) && with_sockets)
+		socket_closing(arch_call_arg((struct pt_regs *)ctx[0], 0, key & KEY_COMPAT));
 	t->enter_ns = bpf_ktime_get_ns();
 	return 0;
 }

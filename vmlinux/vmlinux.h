@@ -148,7 +148,7 @@ struct sock {
 	struct {
 		atomic_t rmem_alloc;
 	} sk_backlog;
-	unsigned char sk_userlocks;
+	unsigned char sk_userlocks; /* a bit field before 6.10 or so */
 	int sk_rcvbuf;
 	struct socket *sk_socket;
 	__u16 sk_protocol;

@@ -199,10 +199,19 @@ static char *unix_name(const struct sock_record *s)
 	return utf8_clean(name, len);
 }
 
-static void fill_names(const struct sock_record *s, struct socket *out)
+/* Of a connection older than the trace, the port that it came in on tells. */
+static const char *role_of(const struct socket_reader *r, const struct sock_record *s)
+{
+	if (s->role == ROLE_UNKNOWN && kernel_listens_on(r->kernel, s->local_port))
+		return roles[ROLE_ACCEPT];
+	return roles[s->role];
+}
+
+static void fill_names(const struct socket_reader *r, const struct sock_record *s,
+		       struct socket *out)
 {
 	out->protocol = protocols[s->protocol];
-	out->role = roles[s->role];
+	out->role = role_of(r, s);
 	if (s->family == AF_UNIX) {
 		out->family = "unix";
 		out->local = s->is_peer_name ? xstrdup("*") : unix_name(s);
@@ -413,7 +422,8 @@ static void fill_udp_books(const struct socket_reader *r, const struct sock_reco
 		return;
 	}
 	out->books.drops.nr_unknown = 1;
-	out->books.why_unknown = "its process ended, and the kernel's count with it";
+	out->books.why_unknown =
+		"it was closed, and the kernel's count with it, before that was read";
 }
 
 /* --- rows --------------------------------------------------------------------------------------
@@ -423,7 +433,7 @@ static void begin_row(const struct socket_reader *r, const struct sock_record *s
 		      const struct sock_counts *c, struct socket *out)
 {
 	socket_init(out);
-	fill_names(s, out);
+	fill_names(r, s, out);
 	fill_life(r, s, out);
 	fill_counts(s, c, out);
 }

@@ -136,6 +136,8 @@ void kernel_end(struct kernel *k);
 /* How many socket records ended, and were taken, since the last call. */
 uint32_t kernel_take_ended_sockets(struct kernel *k);
 uint32_t kernel_take_new_sockets(struct kernel *k);
+/* Whether a traced process has been seen to listen on that local TCP port. */
+bool kernel_listens_on(const struct kernel *k, uint16_t port);
 /* Makes the programs forget that @use belongs to its socket and process. */
 void kernel_forget_use(const struct kernel *k, const struct sock_use *use);
 /*

@@ -125,6 +125,8 @@ const struct probe probes[] = {
 							FEXIT(unix_stream_recvmsg),
 							FEXIT(unix_dgram_sendmsg),
 							FEXIT(unix_dgram_recvmsg),
+							FEXIT(unix_seqpacket_sendmsg),
+							FEXIT(unix_seqpacket_recvmsg),
 							FEXIT_IF_ANY(inet6_sendmsg),
 							FEXIT_IF_ANY(inet6_recvmsg),
 							FEXIT_IF_ANY(inet_sendpage),
@@ -146,6 +148,9 @@ const struct probe probes[] = {
 							KPROBES_RECEIVE(inet_recvmsg, false),
 							KPROBES_RECEIVE(unix_stream_recvmsg, false),
 							KPROBES_RECEIVE(unix_dgram_recvmsg, false),
+							KPROBES_SEND(unix_seqpacket_sendmsg, false),
+							KPROBES_RECEIVE(
+								unix_seqpacket_recvmsg, false),
 							KPROBES_SEND(inet6_sendmsg, true),
 							KPROBES_RECEIVE(inet6_recvmsg, true),
 							KPROBES_SEND(inet_sendpage, true),

@@ -153,6 +153,11 @@ uint32_t kernel_take_new_sockets(struct kernel *k)
 	return __atomic_exchange_n(&k->skel->bss->nr_new_sockets, 0, __ATOMIC_SEQ_CST);
 }
 
+bool kernel_listens_on(const struct kernel *k, uint16_t port)
+{
+	return k->skel->bss->listens_on[port];
+}
+
 void kernel_forget_use(const struct kernel *k, const struct sock_use *use)
 {
 	struct sock_use_key key = {.sock = use->sock, .process = use->process};
