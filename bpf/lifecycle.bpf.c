@@ -69,6 +69,7 @@ static __always_inline __u32 process_add(struct task_struct *task, __u32 pid, __
 	p->is_target = is_target;
 	p->started_ns = BPF_CORE_READ(task, group_leader, start_boottime);
 	p->state = RECORD_LIVE;
+	maybe_traced[tgid & (MAYBE_TRACED - 1)] = 1;
 	err = bpf_map_update_elem(&process_of, &tgid, &index, BPF_NOEXIST);
 	if (!err)
 		return index;

@@ -12,7 +12,7 @@ static __always_inline struct task_record *leaving(struct cpu_slot *slot, struct
 
 	if (likely(!unseen && !unsure && !seeding))
 		return slot->task ? task_at(slot->task) : NULL;
-	t = record_of(prev, prev->tgid, &index);
+	t = record_of(prev, prev->tgid, prev->pid, &index);
 	if (t && unseen && !unsure && slot->running)
 		lose(LOST_SWITCH_UNSEEN);
 	return t;
@@ -36,7 +36,7 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 	}
 	off = leaving(slot, prev);
 	if (next->pid)
-		on = record_of(next, next->tgid, &index);
+		on = record_of(next, next->tgid, next->pid, &index);
 	slot->running = (__u64)next;
 	slot->task = on ? index : may_be_silent(next->tgid) ? SLOT_UNSURE : 0;
 	if (!off && !on)
@@ -64,7 +64,7 @@ int BPF_PROG(sched_wakeup, struct task_struct *task)
 
 	if (!tracing)
 		return 0;
-	t = record_of(task, task->tgid, &index);
+	t = record_of(task, task->tgid, task->pid, &index);
 	if (t && t->phase == PHASE_OFF && !t->woken_ns)
 		t->woken_ns = bpf_ktime_get_ns();
 	return 0;
@@ -84,7 +84,7 @@ int place_current(void *ctx)
 
 	if (!slot || slot->task)
 		return 0;
-	t = record_of(task, BPF_CORE_READ(task, tgid), &index);
+	t = record_of(task, BPF_CORE_READ(task, tgid), BPF_CORE_READ(task, pid), &index);
 	if (!t || t->phase == PHASE_ON)
 		return 0;
 	task_on_late(t, task, bpf_ktime_get_ns());

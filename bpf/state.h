@@ -178,6 +178,12 @@ extern __u32 nr_ended;
 /* Depth of the tracer's PID namespace. */
 extern __u32 tracer_pid_level;
 extern __u64 lost[NR_LOST];
+/* By a thread group's id: whether one with such lower bits was ever traced. Powers of two. */
+#define MAYBE_TRACED 4096
+#define RECENT_TASKS 1024
+extern __u8 maybe_traced[MAYBE_TRACED];
+/* Indices of records, by the lower bits of their threads' ids. */
+extern __u32 recent_tasks[RECENT_TASKS];
 /* While the sockets that exist already are being listed. */
 extern __u32 listing_sockets;
 /* Sockets whose record ended, and records taken, since user space last looked; it resets both. */

@@ -191,21 +191,41 @@ static __always_inline bool may_be_silent(__u32 tgid)
 	return tgid == 1;
 }
 
-/* @tgid: of @task; where the verifier trusts the pointer, reading it needs no helper. */
-static __always_inline struct task_record *record_of(struct task_struct *task, __u32 tgid,
-						     __u32 *index)
+/*
+ * The hash task_of is asked at every switch and wake-up on the machine. Two small tables save most
+ * of these lookups: the processes that may be traced, by the lower bits of their ids, and the
+ * records found last, by those of the thread's. A record vouches for itself, so that neither has to
+ * be kept in step with anything.
+ */
+/*
+ * The address may have been another task's, whose end was not seen. (Not start_time: a thread that
+ * makes execve takes over its leader's, fs/exec.c, de_thread().)
+ */
+static __always_inline bool is_record_of(const struct task_record *t, __u64 key, __u32 tgid)
 {
-	__u64 key = (__u64)task;
-	__u32 *found = bpf_map_lookup_elem(&task_of, &key);
-	struct task_record *t = found ? task_at(*found) : NULL;
+	return t->task == key && t->tgid == tgid && t->state == RECORD_LIVE;
+}
 
-	/*
-	 * The address may have been another task's, whose end was not seen. (Not start_time: a
-	 * thread that makes execve takes over its leader's, fs/exec.c, de_thread().)
-	 */
-	if (!t || t->tgid != tgid)
+/* @tgid, @pid: of @task; where the verifier trusts the pointer, reading them needs no helper. */
+static __always_inline struct task_record *record_of(struct task_struct *task, __u32 tgid,
+						     __u32 pid, __u32 *index)
+{
+	__u32 *recent = &recent_tasks[pid & (RECENT_TASKS - 1)], *found;
+	__u64 key = (__u64)task;
+	struct task_record *t;
+
+	if (likely(!maybe_traced[tgid & (MAYBE_TRACED - 1)]))
+		return NULL;
+	*index = *recent;
+	t = task_at(*index);
+	if (t && is_record_of(t, key, tgid))
+		return t;
+	found = bpf_map_lookup_elem(&task_of, &key);
+	t = found ? task_at(*found) : NULL;
+	if (!t || !is_record_of(t, key, tgid))
 		return NULL;
 	*index = *found;
+	*recent = *found;
 	return t;
 }
 
@@ -232,7 +252,7 @@ static __always_inline struct task_record *slot_record(struct cpu_slot *slot)
 	}
 	task = (struct task_struct *)bpf_get_current_task();
 	tgid = BPF_CORE_READ(task, tgid);
-	t = record_of(task, tgid, &index);
+	t = record_of(task, tgid, BPF_CORE_READ(task, pid), &index);
 	if (!t) {
 		if (!may_be_silent(tgid)) {
 			slot->task = 0;

@@ -48,6 +48,9 @@ static const char native_abi[] = "aarch64";
 void truth_fail(const char *what)
 {
 	fprintf(stderr, "test program: %s: %s\n", what, strerror(errno));
+	/* Whoever waits for this process must not wait for ever. */
+	if (arena && arena->nr_processes && arena->processes[0].pid != getpid())
+		kill(arena->processes[0].pid, SIGKILL);
 	_exit(99);
 }
 
