@@ -150,7 +150,8 @@ static __always_inline void sock_end(struct sock_record *s, __u64 now)
 		lose(LOST_MAP_UPDATE);
 	s->state = RECORD_ENDED;
 	ADD(nr_ended_sockets, 1);
-	if (nr_ended_sockets >= wake_up_after_sockets)
+	/* Each wake-up costs an interrupt: not at every socket. */
+	if (nr_ended_sockets >= wake_up_after_sockets && !(nr_ended_sockets % 64))
 		bpf_ringbuf_output(&wake_ups, &key, sizeof(key), BPF_RB_FORCE_WAKEUP);
 }
 
@@ -180,7 +181,7 @@ static __always_inline void note_new(__u32 protocol)
 	if (protocol == PROTO_TCP)
 		return;
 	ADD(nr_new_sockets, 1);
-	if (nr_new_sockets >= wake_up_after_sockets * 2)
+	if (nr_new_sockets >= wake_up_after_sockets * 4 && !(nr_new_sockets % 64))
 		bpf_ringbuf_output(&wake_ups, &nothing, sizeof(nothing), BPF_RB_FORCE_WAKEUP);
 }
 

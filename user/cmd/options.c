@@ -67,7 +67,7 @@ static const struct argp_option tracing_rows[] = {
 	{"no-sockets", KEY_NO_SOCKETS, NULL, 0,
 	 "Leave sockets out: no bytes by connection, no drops; a little cheaper", 1},
 	{"max-sockets", KEY_MAX_SOCKETS, "N", 0,
-	 "Sockets traced at once (default 8192, and twice the descriptors that the processes have "
+	 "Sockets traced at once (default 12288, and twice the descriptors that the processes have "
 	 "open at the start); memory grows with it, about 0.6 KiB each",
 	 1},
 	{"hook", KEY_HOOK, "PROBE=HOOK", 0,

@@ -11,7 +11,7 @@
 
 /* With these, socktrace and its maps take less than 32 MiB. */
 #define DEFAULT_MAX_THREADS 6144
-#define DEFAULT_MAX_SOCKETS 8192 /* and twice the descriptors that the targets have open */
+#define DEFAULT_MAX_SOCKETS 12288 /* and twice the descriptors that the targets have open */
 #define MAX_FORCED	    16
 
 /* What the commands' options say. */

@@ -283,7 +283,7 @@ static int open_object(struct kernel *k)
 	k->skel->rodata->with_sockets = k->options.max_sockets != 0;
 	k->skel->rodata->wake_up_after = k->options.max_threads / 8 + 1;
 	k->skel->rodata->listed_call = k->options.listed_call;
-	k->skel->rodata->wake_up_after_sockets = k->options.max_sockets / 8 + 1;
+	k->skel->rodata->wake_up_after_sockets = k->options.max_sockets / 16 + 1;
 	k->skel->rodata->bytes_by_calls = is_by_calls(k);
 	set_row_kinds(k, is_by_calls(k));
 	err = set_sizes(k);
