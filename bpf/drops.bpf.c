@@ -2,8 +2,9 @@
 /*
  * Packets that the kernel throws away. kfree_skb is the one place that counts; how much it tells
  * grew over time, and the first of its programs that this kernel takes is used. Where it does not
- * name the socket (before 6.11), udp_fail_queue_rcv_skb, which comes just before it on the same
- * CPU, does for the datagrams that found no room.
+ * name the socket (before 6.11), __udp_enqueue_schedule_skb(), which returns just before on the
+ * same CPU, does for the datagrams that found no room. (The tracepoint udp_fail_queue_rcv_skb came
+ * after kfree_skb before 6.10, and not at all for IPv6.)
  */
 #include "sockets.h"
 
@@ -57,35 +58,34 @@ int BPF_PROG(kfree_skb_sock, struct sk_buff *skb, void *where, __u32 reason, str
 	return tracing ? dropped(skb, (__u64)where, reason, sk) : 0;
 }
 
-static __always_inline struct sock *failed_sock(void)
+static __always_inline struct sock *failed_sock(struct sk_buff *skb)
 {
 	struct cpu_slot *slot = this_cpu_slot();
-	__u64 sk = slot ? slot->failed_sk : 0;
 
-	if (sk)
-		slot->failed_sk = 0;
-	return (struct sock *)sk;
+	return slot && slot->failed_skb == address_of(skb) ? (struct sock *)slot->failed_sk : NULL;
 }
 
 /* Linux 5.17 (c504e5c2f964) */
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(kfree_skb_reason, struct sk_buff *skb, void *where, __u32 reason)
 {
-	return tracing ? dropped(skb, (__u64)where, reason, failed_sock()) : 0;
+	return tracing ? dropped(skb, (__u64)where, reason, failed_sock(skb)) : 0;
 }
 
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(kfree_skb_plain, struct sk_buff *skb, void *where)
 {
-	return tracing ? dropped(skb, (__u64)where, REASON_NONE, failed_sock()) : 0;
+	return tracing ? dropped(skb, (__u64)where, REASON_NONE, failed_sock(skb)) : 0;
 }
 
-SEC("tp_btf/udp_fail_queue_rcv_skb")
-int BPF_PROG(udp_fail_queue_rcv_skb, int err, struct sock *sk)
+SEC("fexit/__udp_enqueue_schedule_skb")
+int BPF_PROG(fexit___udp_enqueue_schedule_skb, struct sock *sk, struct sk_buff *skb, int ret)
 {
-	struct cpu_slot *slot = this_cpu_slot();
+	struct cpu_slot *slot = tracing ? this_cpu_slot() : NULL;
 
-	if (tracing && slot)
-		slot->failed_sk = (__u64)sk;
+	if (!slot)
+		return 0;
+	slot->failed_skb = ret ? address_of(skb) : 0;
+	slot->failed_sk = address_of(sk);
 	return 0;
 }

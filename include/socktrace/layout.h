@@ -342,9 +342,9 @@ struct drop_count {
 struct cpu_slot {
 	__u32 task; /* 0: none; SLOT_UNSURE: look it up */
 	__u32 unused;
-	__u64 running;	 /* task_struct that the last switch brought on; 0: no switch seen yet */
-	__u64 failed_sk; /* whose datagram is about to be thrown away */
-	__u64 pad[5];	 /* a cache line of its own */
+	__u64 running; /* task_struct that the last switch brought on; 0: no switch seen yet */
+	__u64 failed_skb, failed_sk; /* datagram about to be thrown away, and whose */
+	__u64 pad[4];		     /* a cache line of its own */
 };
 
 #define SLOT_UNSURE 0xffffffff

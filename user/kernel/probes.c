@@ -211,9 +211,9 @@ const struct probe probes[] = {
 				     PROGRAM("kfree_skb_sock")),
 				HOOK("reason", "tp_btf kfree_skb with reason",
 				     PROGRAM("kfree_skb_reason"),
-				     PROGRAM("udp_fail_queue_rcv_skb")),
+				     FEXIT_IF_ANY(__udp_enqueue_schedule_skb)),
 				HOOK("plain", "tp_btf kfree_skb", PROGRAM("kfree_skb_plain"),
-				     PROGRAM("udp_fail_queue_rcv_skb")),
+				     FEXIT_IF_ANY(__udp_enqueue_schedule_skb)),
 			},
 	},
 };
