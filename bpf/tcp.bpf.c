@@ -108,11 +108,8 @@ static __noinline int state_changed(struct sock *sk, int from, int to)
 	return 0;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
+static __always_inline int set_state(struct sock *sk, int from, int to)
 {
-	if (!tracing || sk->sk_protocol != IPPROTO_TCP)
-		return 0;
 	/* These two happen in connect(2) and listen(2). */
 	if (to == TCP_SYN_SENT)
 		connecting(sk);
@@ -121,6 +118,28 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 	else
 		state_changed(sk, from, to);
 	return 0;
+}
+
+/*
+ * A program is skipped where it is already running on that CPU. A process that changes the state of
+ * its socket can be interrupted, and the softirq that follows change another's: so there are two
+ * programs, one for sockets that a process has locked, one for the rest, which runs where softirqs
+ * are shut out. What the first misses is the second's business.
+ */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state_locked, struct sock *sk, int from, int to)
+{
+	if (!tracing || !sk->sk_lock.owned || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	return set_state(sk, from, to);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state, struct sock *sk, int from, int to)
+{
+	if (!tracing || sk->sk_lock.owned || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	return set_state(sk, from, to);
 }
 
 SEC("tp_btf/tcp_destroy_sock")

@@ -54,7 +54,7 @@ static uint64_t add_programs(const struct kernel *k, struct report *r)
 		p->runs = info.runs;
 		p->run_ns = info.run_ns;
 		p->recursion_misses = info.recursion_misses;
-		if (info.recursion_misses != METRIC_UNKNOWN)
+		if (info.recursion_misses != METRIC_UNKNOWN && !info.may_miss)
 			misses += info.recursion_misses;
 	}
 	return misses;

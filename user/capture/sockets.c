@@ -320,7 +320,7 @@ static void fill_life(const struct socket_reader *r, const struct sock_record *s
 {
 	out->opened_ns = since_start(r, s->opened_ns);
 	out->closed_ns = since_start(r, s->closed_ns);
-	out->shared_by = s->holders;
+	out->shared_by = s->holders ? s->holders : METRIC_UNKNOWN; /* closed before any look */
 	if (s->protocol == PROTO_TCP)
 		out->state = tcp_state_name(s->tcp_state);
 	out->closed_by = s->closed_by == CLOSER_LOCAL	 ? "local"

@@ -177,8 +177,8 @@ const struct probe probes[] = {
 		.wanted = IN_BOTH | WITH_SOCKETS,
 		.required = true,
 		.lost_without = "the life of TCP connections, the audit of TCP bytes",
-		.hooks = {HOOK("tp_btf", "tp_btf inet_sock_set_state",
-			       PROGRAM("inet_sock_set_state"))},
+		.hooks = {HOOK("tp_btf", "tp_btf inet_sock_set_state", PROGRAM("tcp_state"),
+			       {.program = "tcp_state_locked", .may_miss = true})},
 	},
 	{
 		.name = "tcp_close",

@@ -240,6 +240,19 @@ uint64_t kernel_mapped_bytes(const struct kernel *k)
 	       k->blocks.map_bytes + k->socks.map_bytes + k->uses.map_bytes;
 }
 
+static bool may_miss(const struct kernel *k, const char *program)
+{
+	for (size_t p = 0; p < nr_probes; p++) {
+		const struct hook *h = kernel_chosen_hook(k, p);
+
+		for (size_t i = 0; h && i < MAX_ATTACHMENTS && h->attachments[i].program; i++) {
+			if (!strcmp(h->attachments[i].program, program))
+				return h->attachments[i].may_miss;
+		}
+	}
+	return false;
+}
+
 bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *info)
 {
 	struct bpf_prog_info kernel_info = {};
@@ -254,6 +267,7 @@ bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *
 		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &kernel_info, &len))
 			return false;
 		info->name = bpf_program__name(prog);
+		info->may_miss = may_miss(k, info->name);
 		/* Kept only while kernel.bpf_stats_enabled is on. */
 		info->runs = kernel_info.run_cnt ? kernel_info.run_cnt : UINT64_MAX;
 		info->run_ns = kernel_info.run_cnt ? kernel_info.run_time_ns : UINT64_MAX;
