@@ -26,11 +26,25 @@ static __always_inline void count_drop(struct drop_key *key, __u32 len, __u64 no
 	d->last_ns = now;
 }
 
+#define UDP_HEADER_LEN 8
+
+/* A datagram's payload; where it was dropped tells whether its header still counts in its length.
+ */
+static __always_inline __u32 payload_len(struct sk_buff *skb)
+{
+	__u64 at = BPF_CORE_READ(skb, data) - BPF_CORE_READ(skb, head);
+	__u32 len = BPF_CORE_READ(skb, len);
+
+	if (at == BPF_CORE_READ(skb, transport_header) && len >= UDP_HEADER_LEN)
+		return len - UDP_HEADER_LEN;
+	return len;
+}
+
 static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, struct sock *sk)
 {
 	struct drop_key key = {.reason = reason};
 	struct sock_record *s = NULL;
-	__u32 index = 0, fill;
+	__u32 index = 0, fill, len = BPF_CORE_READ(skb, len);
 
 	if (sk)
 		s = sock_find(sk, &index);
@@ -44,10 +58,12 @@ static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, st
 		s->has_drops = 1;
 		s->is_refreshed = 1;
 		key.sock = index;
+		if (s->protocol == PROTO_UDP)
+			len = payload_len(skb);
 	} else {
 		key.where = where;
 	}
-	count_drop(&key, BPF_CORE_READ(skb, len), bpf_ktime_get_ns());
+	count_drop(&key, len, bpf_ktime_get_ns());
 	return 0;
 }
 

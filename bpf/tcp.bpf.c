@@ -202,6 +202,7 @@ int BPF_PROG(tcp_receive_reset, struct sock *sk)
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb, int err)
 {
+	struct tcp_skb_cb *cb = (void *)skb + bpf_core_field_offset(skb->cb);
 	struct sock_record *s;
 	__u32 index = 0;
 
@@ -209,6 +210,6 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb, int err)
 		return 0;
 	s = sock_find(sk, &index);
 	if (s)
-		ADD(s->tcp.retransmits_failed, 1);
+		ADD(s->tcp.retransmits_failed, BPF_CORE_READ(cb, tcp_gso_segs));
 	return 0;
 }

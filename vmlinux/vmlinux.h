@@ -108,6 +108,13 @@ struct sk_buff_head {
 
 struct sk_buff {
 	unsigned int len;
+	__u16 transport_header;
+	unsigned char *head, *data;
+	char cb[48];
+};
+
+struct tcp_skb_cb {
+	__u16 tcp_gso_segs;
 };
 
 /* Since 6.18: where UDP counts its drops (sock.sk_drops before). */

@@ -8,13 +8,6 @@ suite_setup() {
 	need_root
 }
 
-free_port() {
-	"$PYTHON" -c 'import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])'
-}
-
 nginx_config() {
 	mkdir "$T/www"
 	head -c 4096 /dev/urandom >"$T/www/page"

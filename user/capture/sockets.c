@@ -166,7 +166,7 @@ static const char *const protocols[NR_PROTOS] = {
 
 static const char *const roles[NR_ROLES] = {
 	[ROLE_NONE] = "none",	    [ROLE_LISTEN] = "listen", [ROLE_ACCEPT] = "accept",
-	[ROLE_CONNECT] = "connect", [ROLE_BIND] = "bind",     [ROLE_UNKNOWN] = "connect",
+	[ROLE_CONNECT] = "connect", [ROLE_BIND] = "bind",     [ROLE_UNKNOWN] = "none",
 };
 
 static char *inet_name(int family, const uint8_t *address, uint16_t port, bool is_local,
@@ -199,7 +199,7 @@ static char *unix_name(const struct sock_record *s)
 	return utf8_clean(name, len);
 }
 
-/* Of a connection older than the trace, the port that it came in on tells. */
+/* Of a connection older than the trace, a listener on the port that it came in on tells. */
 static const char *role_of(const struct socket_reader *r, const struct sock_record *s)
 {
 	if (s->role == ROLE_UNKNOWN && kernel_listens_on(r->kernel, s->local_port))

@@ -145,8 +145,9 @@ struct socket {
 	const char
 		*protocol;  /* "tcp", "udp", "unix-stream", "unix-dgram", "unix-seqpacket", "raw" */
 	const char *family; /* "ipv4", "ipv6", "unix" */
-	const char *role;   /* "listen", "accept", "connect", "bind" (datagrams), "none" */
-	const char *state;  /* of TCP, as ss(8) has it: "ESTAB"; NULL: not TCP, or folded */
+	const char
+		*role; /* "listen", "accept", "connect", "bind" (datagrams), "none": or not known */
+	const char *state;     /* of TCP, as ss(8) has it: "ESTAB"; NULL: not TCP, or folded */
 	const char *closed_by; /* "local", "remote": who ended a TCP connection first; NULL */
 	char *local, *remote;  /* "127.0.0.1:80", "[::1]:80", "/run/x.sock", "@name"; "*": any */
 	uint64_t opened_ns;    /* since the trace began; METRIC_UNKNOWN: before, or folded */

@@ -74,6 +74,13 @@ need_program() {
 	command -v "$1" >/dev/null || skip "needs $1"
 }
 
+free_port() {
+	"$PYTHON" -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])'
+}
+
 # Reads lines from descriptor $1 into REPLY until one contains $2. Every line goes to file $3.
 wait_line() {
 	while IFS= read -r -t "$TIMEOUT" -u "$1"; do
@@ -263,4 +270,26 @@ attach_held() {
 	program_go
 	program_end
 	same_sockets "$T/report.json" "${SOCKETS[@]}"
+}
+
+# The ways to see bytes that work here; doctor says why others do not.
+hooks() {
+	local hook
+	for hook in fexit tracepoint kretprobe calls; do
+		if "$SOCKTRACE" run -q --hook "socket_bytes=$hook" -F json -o "$T/tried.json" \
+			--allow-partial -- true 2>"$T/tried"; then
+			echo "$hook"
+		fi
+	done
+}
+
+# with_hooks FUNCTION ARG...: once with each hook.
+with_hooks() {
+	local hook all
+	all=$(hooks)
+	[[ $all == *calls* ]] || fail "the hook that needs nothing does not work" "$(cat "$T/tried")"
+	for hook in $all; do
+		echo "# with $hook"
+		"$1" --hook "socket_bytes=$hook" "${@:2}"
+	done
 }
