@@ -74,6 +74,38 @@ static __always_inline void count_datagrams(struct sock_record *s, struct sock_c
 }
 
 /*
+ * The call that returns now began before the socket's base was taken, which so has a part of its
+ * bytes. Now that all of them are counted, the base is what makes the books agree.
+ */
+static __always_inline bool is_across_base(const struct task_record *t, const struct sock_record *s)
+{
+	return s->base_ns && (t->call == CALL_UNKNOWN || (detail_full && t->enter_ns < s->base_ns));
+}
+
+static __noinline int mend_base_sent(struct sock_record *s, struct sock *sk)
+{
+	struct tcp_sums x;
+
+	if (!s)
+		return 0;
+	tcp_read_sums(sk, &x);
+	s->base_sent = x.sent - s->has_fin_sent + s->prior_sent - s->counts.send_bytes;
+	return 0;
+}
+
+static __noinline int mend_base_received(struct sock_record *s, struct sock *sk)
+{
+	struct tcp_sums x;
+
+	if (!s)
+		return 0;
+	tcp_read_sums(sk, &x);
+	s->base_received = x.received + s->prior_received - seen_received(s) -
+			   (x.fin_read && !s->has_fin_in_base);
+	return 0;
+}
+
+/*
  * sendfile(2) and splice(2) send in pieces, each of which the kernel's send functions show. What
  * they do is one call, which is counted when it returns (socket_calls.h). Without entries of calls
  * the kernel has to tell the call under way: bpf_task_pt_regs(), Linux 5.15 (dd6e10fbd9fb).
@@ -90,7 +122,9 @@ static __always_inline bool is_piece(const struct task_record *t)
 	}
 	if (key >= KEYS)
 		return false;
-	op = row_kinds[key] >> SOCKET_OP_SHIFT;
+	/* Before 6.8 or so the verifier forgets that an OR of 32 bits is 32 bits wide. */
+	asm volatile("" : "+r"(key)); /* else the compiler knows that the mask is not needed */
+	op = row_kinds[key & (KEYS - 1)] >> SOCKET_OP_SHIFT;
 	return op == OP_SENDFILE || op == OP_SPLICE;
 }
 
@@ -123,6 +157,8 @@ static __noinline int sock_sent(struct cpu_slot *slot, struct sock *sk, const st
 		if (m->ret > 0) {
 			ADD(c->send_bytes, m->ret);
 			t->sockets.sent_bytes += m->ret;
+			if (unlikely(is_across_base(t, s)))
+				mend_base_sent(s, sk);
 		}
 		return 0;
 	}
@@ -136,6 +172,8 @@ static __noinline int sock_sent(struct cpu_slot *slot, struct sock *sk, const st
 	t->sockets.sent_bytes += m->ret;
 	if (s->protocol == PROTO_UDP)
 		count_datagrams(s, c, sk, m);
+	else if (unlikely(is_across_base(t, s)))
+		mend_base_sent(s, sk);
 	return 0;
 }
 
@@ -182,11 +220,13 @@ static __noinline int sock_received(struct cpu_slot *slot, struct sock *sk, cons
 	if (unlikely(m->flags & MSG_TRUNC)) {
 		ADD(c->trunc_calls, m->calls);
 		ADD(c->trunc_bytes, m->ret);
-		return 0;
+	} else {
+		ADD(c->receive_calls, m->calls);
+		ADD(c->receive_bytes, m->ret);
+		t->sockets.received_bytes += m->ret;
 	}
-	ADD(c->receive_calls, m->calls);
-	ADD(c->receive_bytes, m->ret);
-	t->sockets.received_bytes += m->ret;
+	if (unlikely(is_across_base(t, s)))
+		mend_base_received(s, sk);
 	return 0;
 }
 

@@ -286,7 +286,8 @@ struct sock_record {
 
 	struct sock_books books;
 	__u64 base_sent, base_received, base_drops; /* the kernel's counts when its trace began */
-	__u64 prior_sent, prior_received;	    /* in earlier connections of this socket */
+	__u64 base_ns; /* when that was, if the connection was older; a call could be under way */
+	__u64 prior_sent, prior_received; /* in earlier connections of this socket */
 	__u8 has_base, has_fin_sent, has_fin_in_base;
 	__u8 is_dual;	    /* IPv6 that takes IPv4 too */
 	__u8 is_opaque;	    /* its sequence numbers count other bytes too: TLS, Fast Open */

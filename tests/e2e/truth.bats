@@ -95,6 +95,55 @@ agrees() {
 	agrees churn -m 20
 }
 
+# sockets_agree PROGRAM ARG...: the accounts of calls and of sockets.
+sockets_agree() {
+	strace -f -y -o "$T/strace.log" "$E2E_BIN/$1" -o "$T/truth.json" "${@:2}"
+	"$PYTHON" "$ROOT/tests/e2e/lib/compare.py" strace "$T/truth.json" "$T/strace.log"
+	"$PYTHON" "$ROOT/tests/e2e/lib/sockets.py" strace "$T/truth.json" "$T/strace.log"
+}
+
+@test "strace agrees with every way to move bytes through sockets" {
+	sockets_agree moves -n 1 -d "$T"
+}
+
+@test "strace agrees with uses of sockets that are easily counted wrong" {
+	sockets_agree corners
+}
+
+@test "strace agrees with who uses a socket" {
+	sockets_agree owners
+}
+
+@test "strace agrees with what is sent over connections that begin and end" {
+	sockets_agree life
+}
+
+@test "strace agrees with many connections" {
+	agrees connects -n 200
+}
+
+@test "strace agrees with datagrams" {
+	local way
+	for way in burst filter group multicast; do
+		sockets_agree datagrams -n 400 -b 4096 "$way"
+	done
+}
+
+@test "strace agrees with splice and sendfile" {
+	local way
+	for way in splice splice-unix sendfile; do
+		sockets_agree relay -n 2000000 "$way"
+	done
+}
+
+@test "a comparison of sockets that should fail does" {
+	sockets_agree owners
+	sed -i 's/"send": {"calls": 20, "bytes": 1200/"send": {"calls": 20, "bytes": 1201/' \
+		"$T/truth.json"
+	run ! "$PYTHON" "$ROOT/tests/e2e/lib/sockets.py" strace "$T/truth.json" "$T/strace.log"
+	[[ $output == *"1 differences"* ]]
+}
+
 @test "a comparison that should fail does" {
 	agrees grid -p 2 -t 2 -n 4
 	sed -i '0,/"calls": 12/s//"calls": 13/' "$T/truth.json"

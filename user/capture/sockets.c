@@ -353,16 +353,31 @@ static void fill_drops(struct socket_reader *r, uint32_t index, struct drops *dr
 /* --- books -------------------------------------------------------------------------------------
  */
 
+/* Whether a call was moving bytes through @s when the books were read: it is yet, or was counted.
+ */
+static bool is_in_use(const struct socket_reader *r, const struct sock_record *s)
+{
+	if (s->counts.send_bytes != s->books.seen_sent ||
+	    s->counts.receive_bytes + s->counts.trunc_bytes != s->books.seen_received)
+		return true;
+	return s->is_shared ? r->is_any_moving : r->is_moving[s->process];
+}
+
 /* Why the two counts may differ although nothing was missed; NULL: they may not. */
-static const char *excuse(const struct socket_reader *r, const struct sock_record *s)
+static const char *excuse(const struct socket_reader *r, const struct sock_record *s,
+			  bool is_too_little)
 {
 	const struct process_record *p = pool_at(kernel_processes(r->kernel), s->process);
 
 	if (s->is_opaque)
 		return "its sequence numbers count more than the data: TLS in the kernel, or TCP "
 		       "Fast Open";
-	if (s->state == RECORD_LIVE &&
-	    (r->is_moving[s->process] || (s->is_shared && r->is_any_moving)))
+	if (s->base_ns && !r->detail_full)
+		return "it is older than the trace, and counts alone do not tell which calls were "
+		       "under way then";
+	if (!is_too_little)
+		return NULL;
+	if (s->state == RECORD_LIVE && is_in_use(r, s))
 		return "a call was under way";
 	if (p && p->has_untraced_child)
 		return "a child that is not traced may have used it (--follow)";
@@ -371,11 +386,12 @@ static const char *excuse(const struct socket_reader *r, const struct sock_recor
 	return NULL;
 }
 
+/* @excuse: for a difference; NULL: it is a fault. */
 static void fill_book(const char *excuse, uint64_t observed, uint64_t expected,
 		      struct socket_books *books, struct socket_book *b)
 {
 	*b = (struct socket_book){0};
-	if (observed < expected && excuse) {
+	if (observed != expected && excuse) {
 		b->nr_unknown = 1;
 		books->why_unknown = excuse;
 		return;
@@ -390,7 +406,6 @@ static void fill_tcp_books(struct socket_reader *r, const struct sock_record *s,
 			   struct socket *out)
 {
 	uint64_t sent = s->books.seen_sent, received = s->books.seen_received;
-	const char *why = excuse(r, s);
 
 	if (!s->is_refreshed)
 		return;
@@ -403,16 +418,19 @@ static void fill_tcp_books(struct socket_reader *r, const struct sock_record *s,
 			received += c->receive_bytes + c->trunc_bytes;
 		}
 	}
-	fill_book(why, sent, s->books.kernel_sent, &out->books, &out->books.sent);
-	fill_book(why, received, s->books.kernel_received, &out->books, &out->books.received);
+	fill_book(excuse(r, s, sent < s->books.kernel_sent), sent, s->books.kernel_sent,
+		  &out->books, &out->books.sent);
+	fill_book(excuse(r, s, received < s->books.kernel_received), received,
+		  s->books.kernel_received, &out->books, &out->books.received);
 }
 
 static void fill_udp_books(const struct socket_reader *r, const struct sock_record *s,
 			   struct socket *out)
 {
-	const char *why = kernel_hook_is(r->kernel, "drops", "socket")
-				  ? NULL
-				  : "this kernel does not tell for every drop which socket had it";
+	bool may_lack = !kernel_hook_is(r->kernel, "drops", "socket") &&
+			s->books.seen_drops < s->books.kernel_drops;
+	const char *why =
+		may_lack ? "this kernel does not tell for every drop which socket had it" : NULL;
 
 	if (!kernel_has_probe(r->kernel, "drops"))
 		return;
