@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/cleanup.h"
 #include "base/msg.h"
 #include "base/text.h"
 #include "kernel/explain.h"
@@ -47,15 +48,24 @@ static char *missing_privileges(void)
 	return text;
 }
 
-/* Why the last of its hooks was not taken. */
-static const char *last_reason(const struct probe_result *result)
+/* The last of its hooks that was tried, and why it was not taken; the caller frees it. */
+static char *last_reason(const struct probe_result *result)
 {
 	for (size_t i = MAX_HOOKS; i-- > 0;) {
-		if (result->probe->hooks[i].name && result->passed_over[i] &&
+		const struct hook *h = &result->probe->hooks[i];
+
+		if (h->name && result->passed_over[i] &&
 		    strcmp(result->passed_over[i], NOT_ASKED_FOR))
-			return result->passed_over[i];
+			return xasprintf("%s: %s", h->where, result->passed_over[i]);
 	}
-	return "no hook";
+	return xstrdup("no hook");
+}
+
+static void explain_probe(const struct probe_result *result)
+{
+	__cleanup(free) char *reason = last_reason(result);
+
+	msg_error("probe %s cannot be attached: %s", result->probe->name, reason);
 }
 
 static void explain_probes(const struct kernel *k)
@@ -63,10 +73,8 @@ static void explain_probes(const struct kernel *k)
 	const struct probe_result *results = kernel_probe_results(k);
 
 	for (size_t i = 0; i < nr_probes; i++) {
-		if (!results[i].is_missing || !probes[i].required)
-			continue;
-		msg_error("probe %s cannot be attached: %s", probes[i].name,
-			  last_reason(&results[i]));
+		if (results[i].is_missing && probes[i].required)
+			explain_probe(&results[i]);
 	}
 	msg_error("this kernel lacks what tracing needs; `socktrace doctor` shows each probe");
 }

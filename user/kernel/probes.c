@@ -134,7 +134,7 @@ const struct probe probes[] = {
 						},
 					.is_trampoline = true,
 				},
-				HOOK("tracepoint", "tp_btf sock_send_length, sock_recv_length",
+				HOOK("tracepoint", "tracepoints sock_send_length, sock_recv_length",
 				     PROGRAM("sock_send_length"), PROGRAM("sock_recv_length")),
 				{
 					.name = "kretprobe",
