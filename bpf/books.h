@@ -112,7 +112,9 @@ static __always_inline void tcp_read_state(struct sock_record *s, struct sock *s
 	t->retransmits = BPF_CORE_READ(tp, total_retrans) - t->base_retransmits;
 	t->rwnd_limited = chrono(tp, TCP_CHRONO_RWND_LIMITED) - t->base_rwnd_limited;
 	t->sndbuf_limited = chrono(tp, TCP_CHRONO_SNDBUF_LIMITED) - t->base_sndbuf_limited;
-	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
+	/* An urgent byte is read apart from the others, or passed over. */
+	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops) ||
+	    BPF_CORE_READ(tp, urg_seq) != s->base_urg_seq)
 		s->is_opaque = 1;
 }
 
@@ -127,6 +129,7 @@ static __always_inline void tcp_set_base(struct sock_record *s, struct sock *sk)
 	s->base_received = x.received;
 	s->has_fin_in_base = x.fin_read;
 	s->has_fin_sent = 0;
+	s->base_urg_seq = BPF_CORE_READ(tp, urg_seq);
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data) ||
 	    BPF_CORE_READ_BITFIELD_PROBED(tp, syn_fastopen))
 		s->is_opaque = 1;
@@ -155,21 +158,31 @@ static __always_inline __u64 seen_received(const struct sock_record *s)
 	return s->counts.receive_bytes + s->counts.trunc_bytes;
 }
 
+/* tcp_disconnect() has set everything anew: what was read before stands. */
+static __always_inline bool is_disconnected(const struct sock_record *s, struct sock *sk)
+{
+	return s->has_base && !BPF_CORE_READ(sk, __sk_common.skc_dport);
+}
+
 static __always_inline void tcp_read_books(struct sock_record *s, struct sock *sk)
 {
 	struct sock_books *b = &s->books;
 	struct tcp_sums x;
 
+	b->seen_sent = s->counts.send_bytes;
+	b->seen_received = seen_received(s);
+	if (is_disconnected(s, sk))
+		return;
 	b->kernel_sent = s->prior_sent;
 	b->kernel_received = s->prior_received;
-	/* tcp_disconnect() has set the numbers anew. */
-	if (s->has_base && BPF_CORE_READ(sk, __sk_common.skc_dport)) {
+	if (s->has_base) {
 		tcp_read_sums(sk, &x);
 		b->kernel_sent += x.sent - s->base_sent - s->has_fin_sent;
 		b->kernel_received += x.received - s->base_received;
 		if (x.fin_read && !s->has_fin_in_base)
 			b->kernel_received--;
 	}
+	/* After the kernel's: a call that returns meanwhile moves ours alone. */
 	b->seen_sent = s->counts.send_bytes;
 	b->seen_received = seen_received(s);
 }

@@ -53,10 +53,8 @@ static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, st
 		if (fill > s->queue_peak)
 			s->queue_peak = fill;
 		s->receive_buffer = BPF_CORE_READ(sk, sk_rcvbuf);
-		ADD(s->books.seen_drops, 1);
-		s->books.kernel_drops = kernel_drops(address_of(sk)) - (__u32)s->base_drops;
+		ADD(s->drops, 1);
 		s->has_drops = 1;
-		s->is_refreshed = 1;
 		key.sock = index;
 		if (s->protocol == PROTO_UDP)
 			len = payload_len(skb);

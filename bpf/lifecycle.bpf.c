@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Who is traced: threads and processes that are listed, begin, exec and end. */
 #include "arch.h"
+#include "descriptors.h"
 #include "state.h"
 #include "switches.h"
 
 /* include/linux/sched.h, sched/signal.h */
 #define PF_EXITING	  0x00000004
 #define SIGNAL_GROUP_EXIT 0x00000004
+
+/* Descriptors that are looked at when a process ends; the kernel's counts of others are lost. */
+#define CLOSED_AT_EXIT 64
 
 #define MAX_PID_LEVEL 32 /* MAX_PID_NS_LEVEL, include/linux/pid_namespace.h */
 
@@ -233,8 +237,12 @@ int BPF_PROG(sched_process_exit, struct task_struct *task)
 		p->wait_status = task->signal->group_exit_code;
 	else if (task->pid == task->tgid)
 		p->wait_status = task->exit_code;
-	if (!task->signal->live.counter)
-		process_ended(p, task);
+	if (task->signal->live.counter)
+		return 0;
+	process_ended(p, task);
+	if (with_sockets) /* before exit_files() closes them, kernel/exit.c */
+		for (__u32 fd = 0; fd < CLOSED_AT_EXIT; fd++)
+			socket_closing(fd);
 	return 0;
 }
 

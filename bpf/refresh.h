@@ -20,6 +20,7 @@ GLOBAL int sock_refresh(__u32 index, __u64 address)
 	b = &s->books;
 	for (int i = 0; i < 8; i++) {
 		b->kernel_drops = kernel_drops(address) - (__u32)s->base_drops;
+		b->seen_drops = s->drops;
 		if (s->protocol == PROTO_TCP)
 			tcp_read_books(s, sk);
 		if (b->kernel_sent == b->seen_sent && b->kernel_received == b->seen_received &&
@@ -27,8 +28,10 @@ GLOBAL int sock_refresh(__u32 index, __u64 address)
 			break;
 		asm volatile("" ::: "memory");
 	}
-	if (s->protocol == PROTO_TCP)
+	if (s->protocol == PROTO_TCP && s->has_base && !is_disconnected(s, sk))
 		tcp_read_state(s, sk);
+	else if (s->protocol == PROTO_TCP)
+		s->tcp_state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	s->is_refreshed = 1;
 	return 0;
 }

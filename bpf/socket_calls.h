@@ -10,10 +10,8 @@
 
 #include "arch.h"
 #include "moved.h"
-#include "refresh.h"
+#include "descriptors.h"
 
-#define S_IFMT	     0170000
-#define S_IFSOCK     0140000
 #define MAX_MESSAGES 1024 /* UIO_MAXIOV: sendmmsg(2) and recvmmsg(2) take no more at once */
 
 struct call {
@@ -62,24 +60,6 @@ static __always_inline void unfold_socketcall(struct call *c)
 		c->args[i] = args[i];
 }
 
-/* The address of the socket behind a descriptor of the current task, or 0. */
-static __always_inline __u64 sock_of_fd(__u32 fd)
-{
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files, *file = NULL;
-	struct socket *socket;
-
-	if (fd >= BPF_CORE_READ(table, max_fds))
-		return 0;
-	files = BPF_CORE_READ(table, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
-	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return 0;
-	socket = BPF_CORE_READ(file, private_data);
-	return (__u64)BPF_CORE_READ(socket, sk);
-}
-
 /* --- bind, connect, listen, setsockopt, accept, close -------------------------------------------
  */
 
@@ -115,25 +95,6 @@ GLOBAL int socket_touched(__u32 fd, __u32 is_accepted)
 		return 0;
 	s->role = ROLE_ACCEPT;
 	s->accepted_ns = bpf_ktime_get_ns();
-	return 0;
-}
-
-/*
- * A descriptor is about to be closed, perhaps the last: the kernel's counts of a socket that is not
- * TCP can be read for the last time.
- */
-static __noinline int socket_closing(__u32 fd)
-{
-	__u64 sk = sock_of_fd(fd);
-	struct sock_record *s;
-	__u32 index = 0;
-
-	s = sk ? sock_find((struct sock *)sk, &index) : NULL;
-	if (!s || s->protocol == PROTO_TCP || !sock_matches(s, inode_of((struct sock *)sk)))
-		return 0;
-	s->closing_ns = bpf_ktime_get_ns();
-	refresh_queue(s, (struct sock *)sk);
-	sock_refresh(index, sk);
 	return 0;
 }
 
@@ -204,6 +165,20 @@ static __always_inline void spliced(const struct call *c)
 		sent_in_pieces(to, c->ret);
 }
 
+#define TCP_ZEROCOPY_RECEIVE 35 /* include/uapi/linux/tcp.h */
+
+/* Data that getsockopt(2) maps instead of copying is read, and not counted: the books show it. */
+static __always_inline void read_by_option(const struct call *c)
+{
+	__u64 sk = sock_of_fd(c->args[0]);
+	struct sock_record *s;
+	__u32 index = 0;
+
+	s = sk ? sock_find((struct sock *)sk, &index) : NULL;
+	if (s)
+		s->is_opaque = 1;
+}
+
 static __noinline int socket_call(unsigned long long *ctx, __u32 op)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
@@ -220,6 +195,9 @@ static __noinline int socket_call(unsigned long long *ctx, __u32 op)
 		socket_touched(c.ret, true);
 	else if (c.op == OP_SPLICE || c.op == OP_SENDFILE)
 		spliced(&c);
+	else if (c.op == OP_GETSOCKOPT && c.args[1] == IPPROTO_TCP &&
+		 c.args[2] == TCP_ZEROCOPY_RECEIVE)
+		read_by_option(&c);
 	else if (bytes_by_calls && c.op >= OP_FIRST_OF_CALLS)
 		moved_by_call(&c);
 	return 0;

@@ -5,10 +5,7 @@
  */
 #include "arch.h"
 #include "moved.h"
-#include "refresh.h"
-
-#define S_IFMT	 0170000
-#define S_IFSOCK 0140000
+#include "descriptors.h"
 
 /* --- tracepoints: Linux 6.3 (6e6eda44b939) ------------------------------------------------------
  */
@@ -195,7 +192,7 @@ static __always_inline struct sock_record *listed_sock(struct sock *sk, struct t
 	s->role = ROLE_UNKNOWN;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN) {
 		s->role = ROLE_LISTEN;
-		listens_on[s->local_port] = 1;
+		listens_in[s->local_port] = net_of(sk);
 	} else if (!BPF_CORE_READ(sk, __sk_common.skc_dport)) {
 		s->role = ROLE_NONE;
 	}

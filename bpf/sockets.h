@@ -51,6 +51,12 @@ static __always_inline __u64 inode_of(struct sock *sk)
 	return BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
 }
 
+/* The number of its network namespace, as in /proc/PID/ns/net. */
+static __always_inline __u32 net_of(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
 /* --- names ----------------------------------------------------------------------------------- */
 
 /*

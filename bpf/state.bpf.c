@@ -22,4 +22,4 @@ __u32 listing_sockets = 0;
 __u32 nr_ended_sockets = 0, nr_new_sockets = 0;
 const volatile __u32 wake_up_after_sockets = 1;
 const volatile bool bytes_by_calls = false;
-__u8 listens_on[65536] = {};
+__u32 listens_in[65536] = {};

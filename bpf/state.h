@@ -191,8 +191,8 @@ extern __u32 nr_ended_sockets, nr_new_sockets;
 extern const volatile __u32 wake_up_after_sockets;
 /* No better place shows the bytes: the results of calls do. */
 extern const volatile bool bytes_by_calls;
-/* Local TCP ports on which a traced process has been listening. */
-extern __u8 listens_on[65536];
+/* The network namespace in which a traced process has been listening, by TCP port; 0: none has. */
+extern __u32 listens_in[65536];
 
 static __always_inline void lose(enum lost_reason reason)
 {

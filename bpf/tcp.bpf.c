@@ -34,6 +34,9 @@ static __always_inline void connecting(struct sock *sk)
 	s->prior_sent = s->books.kernel_sent;
 	s->prior_received = s->books.kernel_received;
 	s->has_base = 0;
+	s->tcp.base_retransmits = -s->tcp.retransmits;
+	s->tcp.base_rwnd_limited = -s->tcp.rwnd_limited;
+	s->tcp.base_sndbuf_limited = -s->tcp.sndbuf_limited;
 	s->role = ROLE_CONNECT;
 	s->closed_by = CLOSER_NONE;
 	s->closed_ns = 0;
@@ -51,7 +54,7 @@ static __always_inline void listening(struct sock *sk)
 	s->role = ROLE_LISTEN;
 	fill_name(index, address_of(sk));
 	s->base_drops = kernel_drops(address_of(sk));
-	listens_on[s->local_port] = 1;
+	listens_in[s->local_port] = net_of(sk);
 }
 
 static __always_inline void established(struct sock *sk, int from)
@@ -61,7 +64,7 @@ static __always_inline void established(struct sock *sk, int from)
 	__u32 index = 0;
 
 	s = sock_find(sk, &index);
-	if (!s && from == TCP_SYN_RECV && listens_on[port]) {
+	if (!s && from == TCP_SYN_RECV && listens_in[port] == net_of(sk)) {
 		index = sock_add(address_of(sk), 0, PROTO_TCP);
 		s = index ? sock_at(index) : NULL;
 		if (s)

@@ -91,7 +91,20 @@ struct signal_struct {
 	unsigned long maxrss;
 };
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct sock_common {
+	possible_net_t skc_net;
 	__be32 skc_daddr, skc_rcv_saddr;
 	__be16 skc_dport;
 	__u16 skc_num;
@@ -127,9 +140,23 @@ struct inode {
 	unsigned long i_ino;
 };
 
+typedef struct {
+	long counter;
+} atomic_long_t;
+
+typedef struct {
+	atomic_long_t refcnt; /* 0: one reference */
+} file_ref_t;
+
 struct file {
+	file_ref_t f_ref;
 	struct inode *f_inode;
 	void *private_data;
+};
+
+/* Before 6.13 (90ee6ed776c0 "fs: port files to file_ref"). */
+struct file___before_6_13 {
+	atomic_long_t f_count;
 };
 
 struct fdtable {
@@ -180,7 +207,7 @@ struct tcp_sock {
 	__u32 srtt_us, mdev_us;
 	__u32 snd_cwnd;
 	__u32 mss_cache;
-	__u32 write_seq, snd_una, rcv_nxt, copied_seq;
+	__u32 write_seq, snd_una, rcv_nxt, copied_seq, urg_seq;
 	__u64 bytes_acked, bytes_received;
 	__u32 total_retrans;
 	__u32 rate_delivered, rate_interval_us;

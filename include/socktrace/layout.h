@@ -99,6 +99,7 @@ enum socket_op {
 	OP_SPLICE,     /* from argument 0 to argument 2 */
 	OP_SENDFILE,   /* to argument 0 */
 	OP_SOCKETCALL, /* socketcall(2): one of these, by argument 0 */
+	OP_GETSOCKOPT,
 	/* the rest only where nothing better shows the bytes */
 	OP_SEND,	 /* descriptor in argument 0; so below, unless said */
 	OP_SEND_MANY,	 /* sendmmsg */
@@ -287,6 +288,9 @@ struct sock_record {
 	struct sock_books books;
 	__u64 base_sent, base_received, base_drops; /* the kernel's counts when its trace began */
 	__u64 base_ns; /* when that was, if the connection was older; a call could be under way */
+	__u64 drops;
+	__u64 gone_sent, gone_received; /* by processes that ended; user space adds */
+	__u32 base_urg_seq;
 	__u64 prior_sent, prior_received; /* in earlier connections of this socket */
 	__u8 has_base, has_fin_sent, has_fin_in_base;
 	__u8 is_dual;	    /* IPv6 that takes IPv4 too */

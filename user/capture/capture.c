@@ -265,6 +265,9 @@ static void finish_processes(struct capture *c)
 	}
 	if (!nr_over)
 		return;
+	for (uint32_t i = 1; i < nr; i++)
+		c->owners[i] = is_over(&c->tracked[i]) ? &c->tracked[i].process : NULL;
+	socket_reader_fold_ended_users(c->sockets, c->owners);
 	memset(c->has_sockets, 0, nr * sizeof(*c->has_sockets));
 	socket_reader_mark_used(c->sockets, c->has_sockets);
 	for (uint32_t i = 1; i < nr; i++) {

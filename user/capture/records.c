@@ -45,6 +45,7 @@ static const struct {
 	{"connect", OP_TOUCH},
 	{"listen", OP_TOUCH},
 	{"setsockopt", OP_TOUCH},
+	{"getsockopt", OP_GETSOCKOPT},
 	{"accept", OP_ACCEPT},
 	{"accept4", OP_ACCEPT},
 	{"splice", OP_SPLICE},

@@ -23,7 +23,7 @@ struct socket_reader {
 	struct kernel *kernel;
 	uint64_t began_ns, jiffy_ns;
 	bool detail_full;
-	uint32_t nr_new; /* records taken since the last sweep */
+	uint32_t nr_new; /* since the last sweep: records of which only a sweep may find the end */
 
 	/* What several records need; read anew for each pass. */
 	uint32_t *first_use, *next_use; /* by sock index; by use index */
@@ -370,8 +370,8 @@ static const char *excuse(const struct socket_reader *r, const struct sock_recor
 	const struct process_record *p = pool_at(kernel_processes(r->kernel), s->process);
 
 	if (s->is_opaque)
-		return "its sequence numbers count more than the data: TLS in the kernel, or TCP "
-		       "Fast Open";
+		return "its sequence numbers count more than was sent and received: TLS in the "
+		       "kernel, Fast Open, urgent data, TCP_ZEROCOPY_RECEIVE";
 	if (s->base_ns && !r->detail_full)
 		return "it is older than the trace, and counts alone do not tell which calls were "
 		       "under way then";
@@ -405,7 +405,8 @@ static void fill_book(const char *excuse, uint64_t observed, uint64_t expected,
 static void fill_tcp_books(struct socket_reader *r, const struct sock_record *s, uint32_t index,
 			   struct socket *out)
 {
-	uint64_t sent = s->books.seen_sent, received = s->books.seen_received;
+	uint64_t sent = s->books.seen_sent + s->gone_sent;
+	uint64_t received = s->books.seen_received + s->gone_received;
 
 	if (!s->is_refreshed)
 		return;
@@ -424,24 +425,32 @@ static void fill_tcp_books(struct socket_reader *r, const struct sock_record *s,
 		  s->books.kernel_received, &out->books, &out->books.received);
 }
 
+/* The kernel counts a drop before it tells of it: on every CPU one may be between the two. */
+static bool may_be_dropping(const struct socket_reader *r, const struct sock_record *s)
+{
+	return s->state == RECORD_LIVE && s->books.seen_drops < s->books.kernel_drops &&
+	       s->books.kernel_drops - s->books.seen_drops <= kernel_nr_cpus(r->kernel);
+}
+
 static void fill_udp_books(const struct socket_reader *r, const struct sock_record *s,
 			   struct socket *out)
 {
-	bool may_lack = !kernel_hook_is(r->kernel, "drops", "socket") &&
-			s->books.seen_drops < s->books.kernel_drops;
-	const char *why =
-		may_lack ? "this kernel does not tell for every drop which socket had it" : NULL;
+	const char *why = NULL;
 
 	if (!kernel_has_probe(r->kernel, "drops"))
 		return;
-	if (s->is_refreshed) {
-		fill_book(why, s->books.seen_drops, s->books.kernel_drops, &out->books,
-			  &out->books.drops);
+	if (!s->is_refreshed) {
+		out->books.drops.nr_unknown = 1;
+		out->books.why_unknown =
+			"it was closed, and the kernel's count with it, before that was read";
 		return;
 	}
-	out->books.drops.nr_unknown = 1;
-	out->books.why_unknown =
-		"it was closed, and the kernel's count with it, before that was read";
+	if (may_be_dropping(r, s))
+		why = "a drop was under way";
+	else if (!kernel_hook_is(r->kernel, "drops", "socket") &&
+		 s->books.seen_drops < s->books.kernel_drops)
+		why = "this kernel does not tell for every drop which socket had it";
+	fill_book(why, s->books.seen_drops, s->books.kernel_drops, &out->books, &out->books.drops);
 }
 
 /* --- rows --------------------------------------------------------------------------------------
@@ -558,6 +567,8 @@ void socket_reader_fold_ended(struct socket_reader *r, struct process **processe
 	for (uint32_t i = 1; i < socks->nr; i++) {
 		if (state_of(pool_at(socks, i)) != RECORD_ENDED)
 			continue;
+		if (r->nr_new && sock_at(r, i)->protocol != PROTO_TCP)
+			r->nr_new--;
 		add_rows(r, i, processes);
 		release(r, i);
 	}
@@ -648,18 +659,63 @@ void socket_reader_mark_used(const struct socket_reader *r, bool *is_used)
 	}
 }
 
+static bool agrees(const struct sock_record *s)
+{
+	const struct sock_books *b = &s->books;
+
+	if (s->protocol == PROTO_UDP)
+		return b->seen_drops == b->kernel_drops;
+	if (s->protocol != PROTO_TCP || s->role == ROLE_LISTEN || s->is_shared || s->is_opaque)
+		return true;
+	return b->seen_sent == b->kernel_sent && b->seen_received == b->kernel_received;
+}
+
 bool socket_reader_agrees(const struct socket_reader *r)
 {
 	const struct pool *socks = kernel_socks(r->kernel);
 
 	for (uint32_t i = 1; i < socks->nr; i++) {
 		const struct sock_record *s = pool_at(socks, i);
-		const struct sock_books *b = &s->books;
 
-		if (state_of(s) == RECORD_LIVE && !s->is_shared && !s->is_opaque &&
-		    s->protocol == PROTO_TCP && s->role != ROLE_LISTEN &&
-		    (b->seen_sent != b->kernel_sent || b->seen_received != b->kernel_received))
+		if (state_of(s) == RECORD_LIVE && !agrees(s))
 			return false;
 	}
 	return true;
+}
+
+/* --- processes that ended ------------------------------------------------------------------------
+ */
+
+static void take_leave(struct socket_reader *r, struct sock_use *u, struct process *p)
+{
+	struct sock_record *s = pool_at(kernel_socks(r->kernel), u->sock);
+	struct socket out;
+
+	begin_row(r, s, &u->counts, &out);
+	process_add_socket(p, &out);
+	s->gone_sent += u->counts.send_bytes;
+	s->gone_received += u->counts.receive_bytes + u->counts.trunc_bytes;
+	kernel_forget_use(r->kernel, u);
+}
+
+void socket_reader_fold_ended_users(struct socket_reader *r, struct process **ended)
+{
+	const struct pool *uses = kernel_uses(r->kernel), *socks = kernel_socks(r->kernel);
+
+	for (uint32_t i = 1; i < uses->nr; i++) {
+		struct sock_use *u = pool_at(uses, i);
+
+		if (u->state == RECORD_FREE || !ended[u->process] ||
+		    state_of(sock_at(r, u->sock)) != RECORD_LIVE)
+			continue;
+		take_leave(r, u, ended[u->process]);
+		memset(u, 0, sizeof(*u));
+		pool_give_back(uses, i);
+	}
+	for (uint32_t i = 1; i < socks->nr; i++) {
+		struct sock_record *s = pool_at(socks, i);
+
+		if (state_of(s) == RECORD_LIVE && ended[s->owner])
+			s->owner = s->process;
+	}
 }

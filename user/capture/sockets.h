@@ -32,6 +32,11 @@ void socket_reader_add_drops(struct socket_reader *r, struct drops *drops);
 void socket_reader_sweep(struct socket_reader *r, uint64_t since_ns);
 /* So many sockets were made since the last sweep that another one should make room. */
 bool socket_reader_wants_sweep(struct socket_reader *r);
+/*
+ * Moves what processes that ended did through sockets that live on into these processes (NULL where
+ * one lives), as far as it does not stand in the socket's own record.
+ */
+void socket_reader_fold_ended_users(struct socket_reader *r, struct process **ended);
 /* Marks in @is_used the processes that live sockets still refer to. */
 void socket_reader_mark_used(const struct socket_reader *r, bool *is_used);
 /* False: the kernel's counts and ours differ for a live socket; one of them may be about to move.

@@ -155,6 +155,7 @@ bool kernel_has_probe(const struct kernel *k, const char *probe);
 bool kernel_hook_is(const struct kernel *k, const char *probe, const char *hook);
 
 uint64_t kernel_lost(const struct kernel *k, unsigned int reason); /* enum lost_reason */
+unsigned int kernel_nr_cpus(const struct kernel *k);		   /* that there can be */
 uint64_t kernel_map_bytes(const struct kernel *k);		   /* kernel memory of all maps */
 uint64_t kernel_mapped_bytes(const struct kernel *k); /* of that, in our address space */
 

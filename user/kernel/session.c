@@ -155,7 +155,7 @@ uint32_t kernel_take_new_sockets(struct kernel *k)
 
 bool kernel_listens_on(const struct kernel *k, uint16_t port)
 {
-	return k->skel->bss->listens_on[port];
+	return k->skel->bss->listens_in[port];
 }
 
 void kernel_forget_use(const struct kernel *k, const struct sock_use *use)
@@ -217,6 +217,11 @@ bool kernel_hook_is(const struct kernel *k, const char *probe, const char *hook)
 uint64_t kernel_lost(const struct kernel *k, unsigned int reason)
 {
 	return k->skel->bss->lost[reason];
+}
+
+unsigned int kernel_nr_cpus(const struct kernel *k)
+{
+	return k->nr_cpus;
 }
 
 uint64_t kernel_map_bytes(const struct kernel *k)
