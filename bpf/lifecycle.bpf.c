@@ -240,9 +240,11 @@ int BPF_PROG(sched_process_exit, struct task_struct *task)
 	if (task->signal->live.counter)
 		return 0;
 	process_ended(p, task);
-	if (with_sockets) /* before exit_files() closes them, kernel/exit.c */
-		for (__u32 fd = 0; fd < CLOSED_AT_EXIT; fd++)
-			socket_closing(fd);
+	/* exit_files() comes next (kernel/exit.c), and closes them unless they are shared. */
+	if (!with_sockets || BPF_CORE_READ(task, files, count.counter) != 1)
+		return 0;
+	for (__u32 fd = 0; fd < CLOSED_AT_EXIT; fd++)
+		socket_closing(fd);
 	return 0;
 }
 

@@ -110,13 +110,18 @@ static __noinline int mend_base_received(struct sock_record *s, struct sock *sk)
  * they do is one call, which is counted when it returns (socket_calls.h). Without entries of calls
  * the kernel has to tell the call under way: bpf_task_pt_regs(), Linux 5.15 (dd6e10fbd9fb).
  */
+static __always_inline bool knows_pieces(void)
+{
+	return detail_full || bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs);
+}
+
 static __always_inline bool is_piece(const struct task_record *t)
 {
 	__u32 key = t->call, op;
 
+	if (!knows_pieces())
+		return false;
 	if (!detail_full) {
-		if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
-			return false;
 		key = returned_call_key(
 			(struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
 	}
@@ -258,7 +263,7 @@ GLOBAL int sent_in_pieces(__u64 sk, long ret)
 
 	s = t ? sock_get((struct sock *)sk, t->process, &index) : NULL;
 	c = s ? counts_of(s, index, t->process) : NULL;
-	if (!c)
+	if (!c || !knows_pieces())
 		return 0;
 	if (ret < 0) {
 		ADD(c->send_errors, 1);

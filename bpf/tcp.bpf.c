@@ -111,6 +111,17 @@ static __noinline int state_changed(struct sock *sk, int from, int to)
 	return 0;
 }
 
+/* The kernel stores the new state after it tells (net/ipv4/af_inet.c, inet_sk_state_store()). */
+static __always_inline void note_state(struct sock *sk, int to)
+{
+	struct sock_record *s;
+	__u32 index = 0;
+
+	s = sock_find(sk, &index);
+	if (s)
+		s->tcp_state = to;
+}
+
 static __always_inline int set_state(struct sock *sk, int from, int to)
 {
 	/* These two happen in connect(2) and listen(2). */
@@ -120,6 +131,7 @@ static __always_inline int set_state(struct sock *sk, int from, int to)
 		listening(sk);
 	else
 		state_changed(sk, from, to);
+	note_state(sk, to);
 	return 0;
 }
 
