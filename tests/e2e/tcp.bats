@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154
+# The life of TCP connections, from the first SYN to who closed them, and what they suffered.
+
+load lib/common
+load lib/netns
+
+suite_setup() {
+	need_root
+}
+
+suite_teardown() {
+	netns_down
+}
+
+# summed FIELD: over all sockets of the report.
+summed() {
+	value "$T/report.json" "sum(s[\"tcp\"][\"$1\"] or 0 for p in r[\"processes\"]
+		for s in p[\"sockets\"] if s[\"tcp\"])"
+}
+
+# --- beginning and end -----------------------------------------------------------------------
+
+@test "run: connect and accept latency, first byte, refusals, resets, who closed" {
+	run_sockets -- life
+}
+
+@test "attach: latencies, refusals, resets, who closed" {
+	attach_sockets -f -- life
+}
+
+@test "a connection's figures are those of TCP_INFO, its state that of ss" {
+	attach_held -- life -k states limits
+	# ss knows every state by the same name.
+	[[ $(value "$T/report.json" 'sorted({s["tcp"]["state"] for p in r["processes"]
+		for s in p["sockets"] if not s["closed_ns"]})') == \
+		"['CLOSE-WAIT', 'ESTAB', 'FIN-WAIT-2', 'LISTEN']" ]]
+	# A test of limits that were not met would test nothing.
+	[[ $(summed rwnd_limited_ns) -gt 0 ]]
+}
+
+@test "connection requests that a full listener threw away are its own, as the kernel counts them" {
+	run_sockets -- life overflows
+}
+
+# --- many ------------------------------------------------------------------------------------
+
+@test "50,000 connections of two processes are folded, and nothing is lost" {
+	run_sockets -- connects -n 50000
+	# A key has one row beside those of the listeners.
+	[[ $(value "$T/report.json" '[len(p["sockets"]) for p in r["processes"]]') == "[8, 4]" ]]
+}
+
+@test "attach: 50,000 connections of two processes are folded, and nothing is lost" {
+	attach_sockets -- connects -n 50000
+}
+
+@test "up to 64 connections with one key are rows of their own" {
+	run_sockets -- connects -n 64 -l 1
+	[[ $(value "$T/report.json" '[len(p["sockets"]) for p in r["processes"]]') == "[65, 64]" ]]
+	run_sockets -- connects -n 65 -l 1
+	[[ $(value "$T/report.json" '[len(p["sockets"]) for p in r["processes"]]') == "[2, 1]" ]]
+}
+
+# lists_all: a server with 5,000 connections, and how long it takes to list them.
+lists_all() {
+	local before after
+	program_start connects -k -n 5000
+	before=${EPOCHREALTIME/./}
+	"$SOCKTRACE" attach -q -d 0.1 "${READY[0]}" -F json -o "$T/report.json" 3>&-
+	after=${EPOCHREALTIME/./}
+	program_go
+	program_end
+	ONLY=(--only "${READY[0]}")
+	same_sockets "$T/report.json"
+	[[ $(value "$T/report.json" '[sum(s["role"] == role for p in r["processes"]
+		for s in p["sockets"]) for role in ("accept", "listen")]') == "[5000, 1]" ]]
+	((after - before < 1000000)) || fail "it took $((after - before)) us"
+}
+
+@test "attach lists 5,000 established connections with state and RTT within a second" {
+	lists_all
+}
+
+@test "the same in another network namespace" {
+	netns_up
+	WRAPPER="ip netns exec $NEAR" lists_all
+}
+
+@test "more sockets at once than --max-sockets are lost, and that is said" {
+	program_start connects -k -n 500
+	run "$SOCKTRACE" attach -q -d 0.1 --max-sockets 100 "${READY[@]}" -F json \
+		-o "$T/report.json" --allow-partial
+	[[ $status -eq 3 ]]
+	program_go
+	program_end
+	[[ $(value "$T/report.json" 'r["capture"]["lost"]["sockets_full"] > 0') == True ]]
+	[[ $(value "$T/report.json" 'r["capture"]["complete"]') == False ]]
+}
+
+@test "a trace that begins and ends amid connections that come and go balances its books" {
+	# So slow that ports and the kernel's memory of closed connections last.
+	program_start connects -n 80000 -p 200
+	program_go
+	for _ in {1..5}; do
+		trace_start attach "${READY[@]}" -F json -o "$T/report.json"
+		kill -INT "$TRACE"
+		trace_end 0
+		sound_sockets "$T/report.json" --null tcp_bytes
+	done
+	program_end
+}
+
+# --- loss ------------------------------------------------------------------------------------
+
+# iperf_over_the_wire: some megabytes from $NEAR to $FAR, the sender traced.
+iperf_over_the_wire() {
+	need_program iperf3
+	ip netns exec "$FAR" iperf3 -s -1 --forceflush >"$T/server" 3>&- &
+	SERVER=$!
+	until grep -q listening "$T/server"; do
+		kill -0 "$SERVER"
+	done
+	"$SOCKTRACE" run -q -F json -o "$T/report.json" -- ip netns exec "$NEAR" \
+		iperf3 -c "$FAR_IP" -n 20M --json >"$T/iperf.json" 3>&-
+	wait "$SERVER"
+	sound_sockets "$T/report.json"
+	retransmits=$(summed retransmits)
+	failed=$(summed retransmits_failed)
+	echo "retransmits $retransmits, failed $failed"
+	ip netns exec "$NEAR" nstat -asz 'Tcp*Retrans*'
+}
+
+@test "retransmits are those of nstat and of iperf3, in segments" {
+	netns_up
+	netns_drop "$FAR" input 'meta length > 200 numgen inc mod 40 0'
+	iperf_over_the_wire
+	((retransmits > 0 && failed == 0))
+	((retransmits == $(netns_count "$NEAR" TcpRetransSegs)))
+	((retransmits == $(value "$T/iperf.json" 'r["end"]["sum_sent"]["retransmits"]')))
+}
+
+@test "attempts to retransmit that fail on this machine are told apart" {
+	netns_up
+	netns_drop "$FAR" input 'meta length > 200 numgen inc mod 20 0'
+	netns_drop "$NEAR" output 'meta length > 200 numgen inc mod 3 0'
+	iperf_over_the_wire
+	((failed > 0))
+	# The kernel counts what it gives up before it tries (EBUSY) in neither.
+	sent=$(netns_count "$NEAR" TcpRetransSegs)
+	refused=$(netns_count "$NEAR" TcpExtTCPRetransFail)
+	((retransmits == sent - refused && failed >= refused))
+}
+
+# --- the comparison itself -------------------------------------------------------------------
+
+# altered STATEMENT: the report, changed by this statement, must not pass.
+altered() {
+	"$PYTHON" -c 'import json, sys
+r = json.load(open(sys.argv[1]))
+p = r["processes"][0]
+s = next(s for s in p["sockets"] if (s["tcp"]["accept_wait_ns"] or 0) > 40e6)
+exec(sys.argv[3])
+json.dump(r, open(sys.argv[2], "w"))' "$T/report.json" "$T/altered.json" "$1"
+	run ! "$PYTHON" "$ROOT/tests/e2e/lib/sockets.py" report "$T/truth.json" "$T/altered.json"
+}
+
+@test "a wrong report does not pass" {
+	run_sockets -- life
+	"$PYTHON" "$ROOT/tests/e2e/lib/sockets.py" report "$T/truth.json" "$T/report.json"
+	altered 's["receive"]["bytes"] += 1; p["socket"]["received_bytes"] += 1'
+	altered 's["send"]["calls"] += 1'
+	altered 's["receive"]["errors"] += 1'
+	altered 's["receive"]["peek_calls"] += 1'
+	altered 's["remote"] = "127.0.0.1:1"'
+	altered 's["role"] = "connect"'
+	altered 's["tcp"]["closed_by"] = "remote"'
+	altered 's["tcp"]["accept_wait_ns"] = None'
+	altered 's["closed_ns"] = None'
+	altered 's["connections"] += 1'
+	altered 'p["sockets"].remove(s)'
+	altered 'p["sockets"].append(dict(s, local="127.0.0.1:1"))'
+	altered 'p["socket"]["sent_bytes"] += 1'
+	altered 'p["threads"][0]["socket"]["sent_bytes"] += 1'
+	altered 'next(a for a in r["audits"] if a["name"] == "tcp_bytes")["ok"] = False'
+	altered 'r["audits"] = [a for a in r["audits"] if a["name"] != "tcp_bytes"]'
+}
