@@ -135,7 +135,7 @@ check-unit: $(UNIT_BINS)
 # Programs that know what they do: tests/e2e/programs/NAME.c, each with the files of E2E_LIB;
 # compat and moves a second time as 32-bit programs.
 E2E_DIR  := $(OUT)/tests/e2e
-E2E_LIB  := $(addprefix tests/e2e/programs/,truth.c endpoint.c net.c)
+E2E_LIB  := $(addprefix tests/e2e/programs/,truth.c endpoint.c net.c pairs.c)
 E2E_SRCS := $(filter-out $(E2E_LIB),$(wildcard tests/e2e/programs/*.c))
 E2E_BINS := $(E2E_SRCS:tests/e2e/programs/%.c=$(E2E_DIR)/%) $(E2E_DIR)/compat32 $(E2E_DIR)/moves32
 E2E_CC    = $(Q)mkdir -p $(@D) && $(CC) -D_GNU_SOURCE -Itests/e2e/programs $(CFLAGS_ALL) -MMD -MP -MF $@.d

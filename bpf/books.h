@@ -146,7 +146,7 @@ static __always_inline void tcp_late_base(struct sock_record *s, struct sock *sk
 		return;
 	tcp_set_base(s, sk);
 	s->base_ns = bpf_ktime_get_ns();
-	s->tcp.base_retransmits = BPF_CORE_READ(tp, total_retrans);
+	s->tcp.base_retransmits = s->tcp.last_total = BPF_CORE_READ(tp, total_retrans);
 	s->tcp.base_rwnd_limited = chrono(tp, TCP_CHRONO_RWND_LIMITED);
 	s->tcp.base_sndbuf_limited = chrono(tp, TCP_CHRONO_SNDBUF_LIMITED);
 }

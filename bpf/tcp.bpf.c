@@ -35,6 +35,7 @@ static __always_inline void connecting(struct sock *sk)
 	s->prior_received = s->books.kernel_received;
 	s->has_base = 0;
 	s->tcp.base_retransmits = -s->tcp.retransmits;
+	s->tcp.last_total = 0;
 	s->tcp.base_rwnd_limited = -s->tcp.rwnd_limited;
 	s->tcp.base_sndbuf_limited = -s->tcp.sndbuf_limited;
 	s->role = ROLE_CONNECT;
@@ -211,20 +212,26 @@ int BPF_PROG(tcp_receive_reset, struct sock *sk)
 }
 
 /*
- * The kernel's own count of retransmits, which the record takes over, has the attempts that failed
- * in it; since 6.15 (a0cdd2d0af12) the tracepoint fires for these too, and tells.
+ * The kernel counts a retransmit before it is sent, so its count, which the record takes over, has
+ * attempts in it that failed; not all, because others fail before that. Since 6.15 (a0cdd2d0af12)
+ * the tracepoint fires for failures too, and tells.
  */
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb, int err)
 {
 	struct tcp_skb_cb *cb = (void *)skb + bpf_core_field_offset(skb->cb);
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
 	struct sock_record *s;
-	__u32 index = 0;
+	__u32 index = 0, total;
 
-	if (!tracing || !err)
+	s = tracing ? sock_find(sk, &index) : NULL;
+	if (!s)
 		return 0;
-	s = sock_find(sk, &index);
-	if (s)
-		ADD(s->tcp.retransmits_failed, BPF_CORE_READ(cb, tcp_gso_segs));
+	total = BPF_CORE_READ(tp, total_retrans);
+	if (err) {
+		s->tcp.retransmits_failed += BPF_CORE_READ(cb, tcp_gso_segs);
+		s->tcp.failed_in_total += total - s->tcp.last_total;
+	}
+	s->tcp.last_total = total;
 	return 0;
 }

@@ -252,6 +252,7 @@ struct sock_tcp {
 	__u32 cwnd, mss;
 	__u32 rate_delivered, rate_interval_us;
 	__u32 retransmits, retransmits_failed;
+	__u32 last_total, failed_in_total;  /* of tcp_sock.total_retrans */
 	__u32 rwnd_limited, sndbuf_limited; /* jiffies */
 	__u32 resets_sent, resets_received, failed_connects;
 	__u32 base_retransmits, base_rwnd_limited, base_sndbuf_limited;

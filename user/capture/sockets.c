@@ -293,7 +293,7 @@ static void fill_tcp(const struct socket_reader *r, const struct sock_record *s,
 	if (t->srtt_us)
 		x->tcp_rtt_ns = (uint64_t)t->srtt_us * 1000 / 8;
 	x->tcp_rtt_var_ns = (uint64_t)t->mdev_us * 1000 / 4;
-	x->tcp_retransmits = t->retransmits - (knows_failed ? t->retransmits_failed : 0);
+	x->tcp_retransmits = t->retransmits - t->failed_in_total;
 	if (knows_failed)
 		x->tcp_retransmits_failed = t->retransmits_failed;
 	x->tcp_cwnd = t->cwnd;

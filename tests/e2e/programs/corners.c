@@ -236,14 +236,6 @@ static const struct {
 	{"wraps", wraps, true},
 };
 
-static bool is_wanted(const char *name, bool by_name_only, int argc, char **argv)
-{
-	for (int i = optind; i < argc; i++)
-		if (!strcmp(argv[i], name))
-			return true;
-	return optind == argc && !by_name_only;
-}
-
 int main(int argc, char **argv)
 {
 	truth_check(truth_getopt(argc, argv, "") == -1, "usage");
@@ -252,7 +244,8 @@ int main(int argc, char **argv)
 	truth_process_begin()->status = 0;
 	truth_wait_go(NULL, 0);
 	for (size_t i = 0; i < sizeof(corners) / sizeof(*corners); i++)
-		if (is_wanted(corners[i].name, corners[i].by_name_only, argc, argv))
+		if (truth_is_wanted(corners[i].name, argc, argv) &&
+		    (argc > optind || !corners[i].by_name_only))
 			corners[i].run();
 	truth_print();
 	return 0;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -208,9 +209,9 @@ void endpoint_tcp_info(int fd)
 
 /* --- what calls returned --------------------------------------------------------------------- */
 
-static void add(uint64_t *counter, uint64_t n)
+static void add(_Atomic uint64_t *counter, uint64_t n)
 {
-	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+	atomic_fetch_add(counter, n);
 }
 
 void endpoint_add_sent(struct endpoint *e, uint64_t calls, uint64_t bytes)

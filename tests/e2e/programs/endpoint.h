@@ -35,11 +35,11 @@ struct endpoint_drop {
 };
 
 struct endpoint_counts {
-	uint64_t send_calls, send_bytes, send_errors;
-	uint64_t receive_calls, receive_bytes, receive_errors;
-	uint64_t peek_calls, peek_bytes, trunc_calls, trunc_bytes;
+	_Atomic uint64_t send_calls, send_bytes, send_errors;
+	_Atomic uint64_t receive_calls, receive_bytes, receive_errors;
+	_Atomic uint64_t peek_calls, peek_bytes, trunc_calls, trunc_bytes;
 	/* Errors that some ways of counting see and others cannot; not in the above. */
-	uint64_t maybe_send_errors, maybe_receive_errors;
+	_Atomic uint64_t maybe_send_errors, maybe_receive_errors;
 };
 
 struct endpoint {

@@ -444,14 +444,6 @@ static const struct life lives[] = {
 	{"overflows", overflows, true},
 };
 
-static bool is_wanted(const struct life *l, int argc, char **argv)
-{
-	for (int i = optind; i < argc; i++)
-		if (!strcmp(argv[i], l->name))
-			return true;
-	return optind == argc && !l->by_name_only;
-}
-
 /* Of sockets that are quiet by now. */
 static void note_tcp_info(void)
 {
@@ -484,7 +476,8 @@ int main(int argc, char **argv)
 	truth_process_of(truth_me)->alive = truth_me->alive = stays_open;
 	truth_wait_go(NULL, 0);
 	for (size_t i = 0; i < sizeof(lives) / sizeof(*lives); i++)
-		if (is_wanted(&lives[i], argc, argv))
+		if (truth_is_wanted(lives[i].name, argc, argv) &&
+		    (argc > optind || !lives[i].by_name_only))
 			lives[i].run();
 	if (stays_open)
 		note_tcp_info();

@@ -400,14 +400,6 @@ static void start_helper(const struct way *w, struct scene *s)
 	net_end_child(!stays_open);
 }
 
-static bool is_wanted(const char *name, int argc, char **argv)
-{
-	for (int i = optind; i < argc; i++)
-		if (!strcmp(argv[i], name))
-			return true;
-	return optind == argc;
-}
-
 int main(int argc, char **argv)
 {
 	pid_t pids[1 + NR_WAYS] = {getpid()};
@@ -425,7 +417,7 @@ int main(int argc, char **argv)
 	truth_process_begin()->status = stays_open ? -1 : 0;
 	truth_process_of(truth_me)->alive = truth_me->alive = stays_open;
 	for (size_t i = 0; i < NR_WAYS; i++) {
-		if (!is_wanted(ways[i].name, argc, argv))
+		if (!truth_is_wanted(ways[i].name, argc, argv))
 			continue;
 		start_helper(&ways[i], &scenes[i]);
 		pids[nr++] = scenes[i].helper;

@@ -93,6 +93,14 @@ int truth_getopt(int argc, char **argv, const char *optstring)
 	return -1;
 }
 
+bool truth_is_wanted(const char *name, int argc, char **argv)
+{
+	for (int i = optind; i < argc; i++)
+		if (!strcmp(argv[i], name))
+			return true;
+	return optind == argc;
+}
+
 static int arena_fd(const char *program, unsigned int threads, size_t *size)
 {
 	const char *inherited = getenv(ARENA_VARIABLE);

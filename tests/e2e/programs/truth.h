@@ -73,6 +73,8 @@ struct truth_process {
  * rest, named in @optstring, on as getopt(3) does.
  */
 int truth_getopt(int argc, char **argv, const char *optstring);
+/* Whether @name is among the arguments after the options, or there are none. */
+bool truth_is_wanted(const char *name, int argc, char **argv);
 /* A number, the whole of @text and within the range; ends the program otherwise. */
 unsigned long truth_number(const char *text, unsigned long min, unsigned long max);
 /* Ends the whole program: a broken test must never look like a passed one. */
