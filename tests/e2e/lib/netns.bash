@@ -9,6 +9,8 @@ FAR_IP=10.77.0.2
 
 # netns_up: makes $NEAR and $FAR.
 netns_up() {
+	need_program ip
+	need_program nft
 	NEAR=st-near-$$
 	FAR=st-far-$$
 	ip netns add "$NEAR"
