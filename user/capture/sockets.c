@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,34 +6,11 @@
 #include <time.h>
 
 #include "base/alloc.h"
-#include "base/escape.h"
 #include "base/vec.h"
 #include "capture/records.h"
+#include "capture/socket_rows.h"
 #include "capture/sockets.h"
 #include "kernel/names.h"
-#include "model/names.h"
-
-struct drop_entry {
-	struct drop_key key;
-	struct drop_count count;
-};
-
-struct socket_reader {
-	struct kernel *kernel;
-	uint64_t began_ns, jiffy_ns;
-	bool detail_full;
-	uint32_t nr_new; /* since the last sweep: records of which only a sweep may find the end */
-
-	/* What several records need; read anew for each pass. */
-	uint32_t *first_use, *next_use; /* by sock index; by use index */
-	bool has_uses;
-	struct drop_entry *drops; /* ascending by sock */
-	size_t nr_drops, cap_drops;
-	bool has_drops;
-	bool *is_moving; /* by process: a thread is in a call that may move bytes */
-	bool is_any_moving;
-	uint8_t *row_kinds;
-};
 
 /* The scheduler's tick is the resolution of the coarse clock (clock_getres(2)). */
 static uint64_t jiffy_ns(void)
@@ -72,31 +48,16 @@ void socket_reader_free(struct socket_reader *r)
 	free(r);
 }
 
-static const struct sock_record *sock_at(const struct socket_reader *r, uint32_t index)
-{
-	return pool_at(kernel_socks(r->kernel), index);
-}
-
-static struct sock_use *use_at(const struct socket_reader *r, uint32_t index)
-{
-	return pool_at(kernel_uses(r->kernel), index);
-}
-
-static uint32_t state_of(const struct sock_record *s)
-{
-	return __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
-}
-
 /* --- what a pass reads once ------------------------------------------------------------------- */
 
-static void begin_pass(struct socket_reader *r)
+void socket_reader_begin_pass(struct socket_reader *r)
 {
 	r->has_uses = false;
 	r->has_drops = false;
 	r->nr_drops = 0;
 }
 
-static void need_uses(struct socket_reader *r)
+void socket_reader_need_uses(struct socket_reader *r)
 {
 	const struct pool *uses = kernel_uses(r->kernel);
 
@@ -121,7 +82,7 @@ static int compare_drops(const void *a, const void *b)
 	return (x->key.sock > y->key.sock) - (x->key.sock < y->key.sock);
 }
 
-static void need_drops(struct socket_reader *r)
+void socket_reader_need_drops(struct socket_reader *r)
 {
 	struct drop_entry e = {.key = {.sock = UINT32_MAX}};
 
@@ -134,8 +95,7 @@ static void need_drops(struct socket_reader *r)
 		qsort(r->drops, r->nr_drops, sizeof(*r->drops), compare_drops);
 }
 
-/* The index of the first drop of @sock among those read. */
-static size_t first_drop(const struct socket_reader *r, uint32_t sock)
+size_t socket_reader_first_drop(const struct socket_reader *r, uint32_t sock)
 {
 	size_t low = 0, high = r->nr_drops;
 
@@ -150,379 +110,12 @@ static size_t first_drop(const struct socket_reader *r, uint32_t sock)
 	return low;
 }
 
-/* --- names -------------------------------------------------------------------------------------
- */
-
-static const char *const protocols[NR_PROTOS] = {
-	[PROTO_NONE] = "raw",
-	[PROTO_TCP] = "tcp",
-	[PROTO_UDP] = "udp",
-	[PROTO_UNIX_STREAM] = "unix-stream",
-	[PROTO_UNIX_DGRAM] = "unix-dgram",
-	[PROTO_UNIX_SEQPACKET] = "unix-seqpacket",
-	[PROTO_RAW] = "raw",
-	[PROTO_MPTCP] = "mptcp",
-};
-
-static const char *const roles[NR_ROLES] = {
-	[ROLE_NONE] = "none",	    [ROLE_LISTEN] = "listen", [ROLE_ACCEPT] = "accept",
-	[ROLE_CONNECT] = "connect", [ROLE_BIND] = "bind",     [ROLE_UNKNOWN] = "none",
-};
-
-static char *inet_name(int family, const uint8_t *address, uint16_t port, bool is_local,
-		       bool is_connected)
-{
-	static const uint8_t none[16];
-	char text[INET6_ADDRSTRLEN];
-
-	/* Where to, or (a connect(2) that failed) where from, is not known. */
-	if (!port && (!is_local || is_connected) &&
-	    !memcmp(address, none, family == AF_INET ? 4 : 16))
-		return xstrdup("*");
-	inet_ntop(family, address, text, sizeof(text));
-	return xasprintf(family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, port);
-}
-
-/* unix(7): a name that begins with NUL is abstract; else it ends with the first NUL. */
-static char *unix_name(const struct sock_record *s)
-{
-	char name[UNIX_NAME_LEN + 1];
-	size_t len = s->name_len;
-
-	if (!len)
-		return xstrdup("*");
-	memcpy(name, s->name, len);
-	if (!name[0])
-		name[0] = '@';
-	else
-		len = strnlen(name, len);
-	return utf8_clean(name, len);
-}
-
-/* Of a connection older than the trace, a listener on the port that it came in on tells. */
-static const char *role_of(const struct socket_reader *r, const struct sock_record *s)
-{
-	if (s->role == ROLE_UNKNOWN && kernel_listens_on(r->kernel, s->local_port))
-		return roles[ROLE_ACCEPT];
-	return roles[s->role];
-}
-
-static void fill_names(const struct socket_reader *r, const struct sock_record *s,
-		       struct socket *out)
-{
-	out->protocol = protocols[s->protocol];
-	out->role = role_of(r, s);
-	if (s->family == AF_UNIX) {
-		out->family = "unix";
-		out->local = s->is_peer_name ? xstrdup("*") : unix_name(s);
-		out->remote = s->is_peer_name ? unix_name(s) : xstrdup("*");
-		return;
-	}
-	out->family = s->family == AF_INET6 ? "ipv6" : "ipv4";
-	out->dual_stack = s->is_dual;
-	out->local = inet_name(s->family, s->local, s->local_port, true, s->remote_port);
-	out->remote = inet_name(s->family, s->remote, ntohs(s->remote_port), false, false);
-}
-
-/* --- figures -----------------------------------------------------------------------------------
- */
-
-/* Since the trace began; METRIC_UNKNOWN for 0, not seen. */
-static uint64_t since_start(const struct socket_reader *r, uint64_t ns)
-{
-	if (!ns)
-		return METRIC_UNKNOWN;
-	return ns > r->began_ns ? ns - r->began_ns : 0;
-}
-
-/* METRIC_UNKNOWN if one of the two was not seen. */
-static uint64_t between(uint64_t from, uint64_t to)
-{
-	return from && to && to >= from ? to - from : METRIC_UNKNOWN;
-}
-
-static void fill_counts(const struct sock_record *s, const struct sock_counts *c,
-			struct socket *out)
-{
-	struct socket_stats *x = &out->stats;
-
-	x->send_calls = c->send_calls;
-	x->send_bytes = c->send_bytes;
-	x->send_errors = c->send_errors;
-	x->receive_calls = c->receive_calls;
-	x->receive_bytes = c->receive_bytes;
-	x->receive_errors = c->receive_errors;
-	x->receive_peek_calls = c->peek_calls;
-	x->receive_peek_bytes = c->peek_bytes;
-	x->receive_trunc_calls = c->trunc_calls;
-	x->receive_trunc_bytes = c->trunc_bytes;
-	if (s->protocol == PROTO_UDP) {
-		x->udp_datagrams_sent = c->send_calls - c->corked_calls + c->extra_segments;
-		x->udp_datagrams_received = c->receive_calls + c->trunc_calls;
-	}
-}
-
-static void fill_tcp_times(const struct sock_record *s, struct socket *out)
-{
-	struct socket_stats *x = &out->stats;
-
-	if (s->role == ROLE_CONNECT)
-		x->tcp_connect_ns = between(s->connect_ns, s->established_ns);
-	if (s->role == ROLE_ACCEPT)
-		x->tcp_accept_wait_ns = between(s->established_ns, s->accepted_ns);
-	x->tcp_first_byte_ns = between(s->established_ns, s->first_byte_ns);
-}
-
-static void fill_tcp(const struct socket_reader *r, const struct sock_record *s, struct socket *out)
-{
-	const struct sock_tcp *t = &s->tcp;
-	struct socket_stats *x = &out->stats;
-	bool knows_failed = kernel_has_probe(r->kernel, "tcp_failed_retransmits");
-
-	if (kernel_has_probe(r->kernel, "tcp_resets")) {
-		x->tcp_resets_sent = t->resets_sent;
-		x->tcp_resets_received = t->resets_received;
-	}
-	if (s->role == ROLE_LISTEN) {
-		x->tcp_backlog_overflows = s->books.kernel_drops;
-		return;
-	}
-	x->tcp_failed_connects = t->failed_connects;
-	if (!s->is_refreshed)
-		return;
-	if (t->srtt_us)
-		x->tcp_rtt_ns = (uint64_t)t->srtt_us * 1000 / 8;
-	x->tcp_rtt_var_ns = (uint64_t)t->mdev_us * 1000 / 4;
-	x->tcp_retransmits = t->retransmits - t->failed_in_total;
-	if (knows_failed)
-		x->tcp_retransmits_failed = t->retransmits_failed;
-	x->tcp_cwnd = t->cwnd;
-	/* net/ipv4/tcp.c, tcp_compute_delivery_rate() */
-	if (t->rate_interval_us)
-		x->tcp_delivery_rate =
-			(uint64_t)t->rate_delivered * t->mss * 1000000 / t->rate_interval_us;
-	x->tcp_rwnd_limited_ns = t->rwnd_limited * r->jiffy_ns;
-	x->tcp_sndbuf_limited_ns = t->sndbuf_limited * r->jiffy_ns;
-	fill_tcp_times(s, out);
-}
-
-static void fill_udp(const struct sock_record *s, struct socket *out)
-{
-	struct socket_stats *x = &out->stats;
-
-	x->udp_receive_buffer_bytes = s->receive_buffer;
-	x->udp_receive_queue_peak_bytes = s->queue_peak;
-	x->udp_datagrams_queued = s->state == RECORD_LIVE ? s->datagrams_queued : METRIC_UNKNOWN;
-}
-
-static void fill_life(const struct socket_reader *r, const struct sock_record *s,
-		      struct socket *out)
-{
-	out->opened_ns = since_start(r, s->opened_ns);
-	out->closed_ns = since_start(r, s->closed_ns);
-	out->shared_by = s->holders ? s->holders : METRIC_UNKNOWN; /* closed before any look */
-	if (s->protocol == PROTO_TCP)
-		out->state = tcp_state_name(s->tcp_state);
-	out->closed_by = s->closed_by == CLOSER_LOCAL	 ? "local"
-			 : s->closed_by == CLOSER_REMOTE ? "remote"
-							 : NULL;
-}
-
-static void fill_drops(struct socket_reader *r, uint32_t index, struct drops *drops)
-{
-	char reason[KERNEL_NAME_LEN];
-
-	need_drops(r);
-	for (size_t i = first_drop(r, index); i < r->nr_drops; i++) {
-		const struct drop_entry *e = &r->drops[i];
-		struct drop *d;
-
-		if (e->key.sock != index)
-			return;
-		d = drops_get(drops, kernel_drop_reason(e->key.reason, reason),
-			      index ? NULL : kernel_symbol(e->key.where));
-		if (!d->packets || since_start(r, e->count.first_ns) < d->first_ns)
-			d->first_ns = since_start(r, e->count.first_ns);
-		if (!d->packets || since_start(r, e->count.last_ns) > d->last_ns)
-			d->last_ns = since_start(r, e->count.last_ns);
-		d->packets += e->count.packets;
-		d->bytes += e->count.bytes;
-	}
-}
-
-/* --- books -------------------------------------------------------------------------------------
- */
-
-/* Whether a call was moving bytes through @s when the books were read: it is yet, or was counted.
- */
-static bool is_in_use(const struct socket_reader *r, const struct sock_record *s)
-{
-	if (s->counts.send_bytes != s->books.seen_sent ||
-	    s->counts.receive_bytes + s->counts.trunc_bytes != s->books.seen_received)
-		return true;
-	return s->is_shared ? r->is_any_moving : r->is_moving[s->process];
-}
-
-/* Why the two counts may differ although nothing was missed; NULL: they may not. */
-static const char *excuse(const struct socket_reader *r, const struct sock_record *s,
-			  bool is_too_little)
-{
-	const struct process_record *p = pool_at(kernel_processes(r->kernel), s->process);
-
-	if (s->is_opaque)
-		return "its sequence numbers count more than was sent and received: TLS in the "
-		       "kernel, Fast Open, urgent data, TCP_ZEROCOPY_RECEIVE";
-	if (s->base_ns && !r->detail_full)
-		return "it is older than the trace, and counts alone do not tell which calls were "
-		       "under way then";
-	if (!is_too_little)
-		return NULL;
-	if (s->state == RECORD_LIVE && is_in_use(r, s))
-		return "a call was under way";
-	if (p && p->has_untraced_child)
-		return "a child that is not traced may have used it (--follow)";
-	if (s->had_outsiders)
-		return "processes that are not traced may have used it";
-	return NULL;
-}
-
-/* @excuse: for a difference; NULL: it is a fault. */
-static void fill_book(const char *excuse, uint64_t observed, uint64_t expected,
-		      struct socket_books *books, struct socket_book *b)
-{
-	*b = (struct socket_book){0};
-	if (observed != expected && excuse) {
-		b->nr_unknown = 1;
-		books->why_unknown = excuse;
-		return;
-	}
-	b->nr = 1;
-	b->observed = observed;
-	b->expected = expected;
-	b->nr_failed = observed != expected;
-}
-
-static void fill_tcp_books(struct socket_reader *r, const struct sock_record *s, uint32_t index,
-			   struct socket *out)
-{
-	uint64_t sent = s->books.seen_sent + s->gone_sent;
-	uint64_t received = s->books.seen_received + s->gone_received;
-
-	if (!s->is_refreshed)
-		return;
-	if (s->is_shared) {
-		need_uses(r);
-		for (uint32_t i = r->first_use[index]; i; i = r->next_use[i]) {
-			const struct sock_counts *c = &use_at(r, i)->counts;
-
-			sent += c->send_bytes;
-			received += c->receive_bytes + c->trunc_bytes;
-		}
-	}
-	fill_book(excuse(r, s, sent < s->books.kernel_sent), sent, s->books.kernel_sent,
-		  &out->books, &out->books.sent);
-	fill_book(excuse(r, s, received < s->books.kernel_received), received,
-		  s->books.kernel_received, &out->books, &out->books.received);
-}
-
-/* The kernel counts a drop before it tells of it: on every CPU one may be between the two. */
-static bool may_be_dropping(const struct socket_reader *r, const struct sock_record *s)
-{
-	return s->state == RECORD_LIVE && s->books.seen_drops < s->books.kernel_drops &&
-	       s->books.kernel_drops - s->books.seen_drops <= kernel_nr_cpus(r->kernel);
-}
-
-static void fill_udp_books(const struct socket_reader *r, const struct sock_record *s,
-			   struct socket *out)
-{
-	const char *why = NULL;
-
-	if (!kernel_has_probe(r->kernel, "drops"))
-		return;
-	if (!s->is_refreshed) {
-		out->books.drops.nr_unknown = 1;
-		out->books.why_unknown =
-			"it was closed, and the kernel's count with it, before that was read";
-		return;
-	}
-	if (may_be_dropping(r, s))
-		why = "a drop was under way";
-	else if (!kernel_hook_is(r->kernel, "drops", "socket") &&
-		 s->books.seen_drops < s->books.kernel_drops)
-		why = "this kernel does not tell for every drop which socket had it";
-	fill_book(why, s->books.seen_drops, s->books.kernel_drops, &out->books, &out->books.drops);
-}
-
-/* --- rows --------------------------------------------------------------------------------------
- */
-
-static void begin_row(const struct socket_reader *r, const struct sock_record *s,
-		      const struct sock_counts *c, struct socket *out)
-{
-	socket_init(out);
-	fill_names(r, s, out);
-	fill_life(r, s, out);
-	fill_counts(s, c, out);
-}
-
-static uint32_t drops_owner(const struct sock_record *s, struct process **processes)
-{
-	return processes[s->owner] ? s->owner : s->process;
-}
-
-static void add_first_row(struct socket_reader *r, uint32_t index, struct process **processes)
-{
-	const struct sock_record *s = sock_at(r, index);
-	struct socket out;
-
-	begin_row(r, s, &s->counts, &out);
-	if (s->protocol == PROTO_TCP) {
-		fill_tcp(r, s, &out);
-		if (s->role != ROLE_LISTEN)
-			fill_tcp_books(r, s, index, &out);
-	} else if (s->protocol == PROTO_UDP) {
-		fill_udp(s, &out);
-		fill_udp_books(r, s, &out);
-	}
-	if (s->has_drops && drops_owner(s, processes) == s->process)
-		fill_drops(r, index, &out.drops);
-	process_add_socket(processes[s->process], &out);
-}
-
-static void add_further_rows(struct socket_reader *r, uint32_t index, struct process **processes)
-{
-	const struct sock_record *s = sock_at(r, index);
-
-	need_uses(r);
-	for (uint32_t i = r->first_use[index]; i; i = r->next_use[i]) {
-		const struct sock_use *u = use_at(r, i);
-		struct socket out;
-
-		if (!processes[u->process])
-			continue;
-		begin_row(r, s, &u->counts, &out);
-		if (s->has_drops && drops_owner(s, processes) == u->process)
-			fill_drops(r, index, &out.drops);
-		process_add_socket(processes[u->process], &out);
-	}
-}
-
-static void add_rows(struct socket_reader *r, uint32_t index, struct process **processes)
-{
-	const struct sock_record *s = sock_at(r, index);
-
-	if (processes[s->process])
-		add_first_row(r, index, processes);
-	if (s->is_shared)
-		add_further_rows(r, index, processes);
-}
-
 /* --- passes ------------------------------------------------------------------------------------
  */
 
 static void release_uses(struct socket_reader *r, uint32_t index)
 {
-	need_uses(r);
+	socket_reader_need_uses(r);
 	for (uint32_t i = r->first_use[index]; i;) {
 		struct sock_use *u = use_at(r, i);
 		uint32_t next = r->next_use[i];
@@ -537,8 +130,8 @@ static void release_uses(struct socket_reader *r, uint32_t index)
 
 static void release_drops(struct socket_reader *r, uint32_t index)
 {
-	need_drops(r);
-	for (size_t i = first_drop(r, index); i < r->nr_drops; i++) {
+	socket_reader_need_drops(r);
+	for (size_t i = socket_reader_first_drop(r, index); i < r->nr_drops; i++) {
 		if (r->drops[i].key.sock != index)
 			return;
 		kernel_forget_drop(r->kernel, &r->drops[i].key);
@@ -563,13 +156,13 @@ void socket_reader_fold_ended(struct socket_reader *r, struct process **processe
 
 	if (!kernel_take_ended_sockets(r->kernel))
 		return;
-	begin_pass(r);
+	socket_reader_begin_pass(r);
 	for (uint32_t i = 1; i < socks->nr; i++) {
 		if (state_of(pool_at(socks, i)) != RECORD_ENDED)
 			continue;
 		if (r->nr_new && sock_at(r, i)->protocol != PROTO_TCP)
 			r->nr_new--;
-		add_rows(r, i, processes);
+		socket_rows_add(r, i, processes);
 		release(r, i);
 	}
 }
@@ -601,21 +194,21 @@ void socket_reader_add_live(struct socket_reader *r, struct process **processes)
 {
 	const struct pool *socks = kernel_socks(r->kernel);
 
-	begin_pass(r);
+	socket_reader_begin_pass(r);
 	find_moving(r);
 	for (uint32_t i = 1; i < socks->nr; i++) {
 		if (state_of(pool_at(socks, i)) == RECORD_LIVE)
-			add_rows(r, i, processes);
+			socket_rows_add(r, i, processes);
 	}
 }
 
 void socket_reader_add_drops(struct socket_reader *r, struct drops *drops)
 {
-	begin_pass(r);
-	need_drops(r);
+	socket_reader_begin_pass(r);
+	socket_reader_need_drops(r);
 	for (size_t i = 0; i < r->nr_drops && !r->drops[i].key.sock; i++)
 		kernel_want_symbol(r->drops[i].key.where);
-	fill_drops(r, 0, drops);
+	socket_rows_add_drops(r, 0, drops);
 }
 
 /* --- sockets that are gone ----------------------------------------------------------------------
@@ -689,10 +282,8 @@ bool socket_reader_agrees(const struct socket_reader *r)
 static void take_leave(struct socket_reader *r, struct sock_use *u, struct process *p)
 {
 	struct sock_record *s = pool_at(kernel_socks(r->kernel), u->sock);
-	struct socket out;
 
-	begin_row(r, s, &u->counts, &out);
-	process_add_socket(p, &out);
+	socket_rows_add_use(r, u, p);
 	s->gone_sent += u->counts.send_bytes;
 	s->gone_received += u->counts.receive_bytes + u->counts.trunc_bytes;
 	kernel_forget_use(r->kernel, u);
