@@ -157,7 +157,7 @@ unsigned int nr_programs_attached(void)
 	while (!bpf_link_get_next_id(id, &id)) {
 		int fd = bpf_link_get_fd_by_id(id);
 
-		if (fd < 0 && errno == ENOENT) /* gone meanwhile */
+		if (fd < 0 && (errno == ENOENT || errno == EAGAIN)) /* gone, or not yet there */
 			continue;
 		if (fd < 0)
 			die("open a link");
