@@ -131,13 +131,14 @@ iperf_over_the_wire() {
 	ip netns exec "$NEAR" nstat -asz 'Tcp*Retrans*'
 }
 
-@test "retransmits are those of nstat and of iperf3, in segments" {
+@test "retransmits are those of nstat, in segments, and no fewer than iperf3 saw" {
 	netns_up
 	netns_drop "$FAR" input 'meta length > 200 numgen inc mod 40 0'
 	iperf_over_the_wire
 	((retransmits > 0))
 	((retransmits == $(netns_count "$NEAR" TcpRetransSegs)))
-	((retransmits == $(value "$T/iperf.json" 'r["end"]["sum_sent"]["retransmits"]')))
+	# iperf3 looks while the last of its data is still on its way.
+	[[ $(value "$T/iperf.json" "0 < r['end']['sum_sent']['retransmits'] <= $retransmits") == True ]]
 }
 
 @test "attempts to retransmit that fail on this machine are told apart" {
