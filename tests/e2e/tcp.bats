@@ -153,6 +153,45 @@ iperf_over_the_wire() {
 	((retransmits == sent - refused && failed >= refused))
 }
 
+# quiet: iperf3's data connection has nothing on its way. Sets INFO, what ss says of it.
+quiet() {
+	INFO=$(ip netns exec "$NEAR" ss -tinH dst "$FAR_IP" | grep sndbuf_limited)
+	[[ $INFO != *unacked* && $INFO != *notsent* ]]
+}
+
+# told NAME: nanoseconds of a time that ss gives in milliseconds.
+told() {
+	sed -nE "s/.*$1:([0-9]+)ms.*/\1000000/p" <<<"$INFO"
+}
+
+@test "time limited by the send buffer and by the peer's window is that of ss" {
+	need_program iperf3
+	netns_up
+	ip netns exec "$NEAR" tc qdisc add dev wire root tbf rate 5mbit burst 32k latency 400ms
+	ip netns exec "$FAR" iperf3 -s -1 --forceflush >"$T/server" 3>&- &
+	SERVER=$!
+	until grep -q listening "$T/server"; do
+		kill -0 "$SERVER"
+	done
+	mkfifo "$T/client"
+	"$SOCKTRACE" run -q -F json -o "$T/report.json" -- ip netns exec "$NEAR" \
+		iperf3 -c "$FAR_IP" -t 60 -w 16K -i 1 --forceflush >"$T/client" 3>&- &
+	TRACE=$!
+	exec {CLIENT}<"$T/client"
+	wait_line "$CLIENT" " 2.00-3.00 " "$T/client.log"
+	read -r client < <(ip netns pids "$NEAR")
+	kill -STOP "$client"
+	until quiet; do
+		kill -0 "$client"
+	done
+	kill -KILL "$client"
+	ends "$TRACE" # as its command: killed
+	sound_sockets "$T/report.json"
+	[[ $(summed sndbuf_limited_ns) -eq $(told sndbuf_limited) ]]
+	[[ $(summed rwnd_limited_ns) -eq $(told rwnd_limited) ]]
+	[[ $(summed sndbuf_limited_ns) -gt 0 && $(summed rwnd_limited_ns) -gt 0 ]]
+}
+
 # --- the comparison itself -------------------------------------------------------------------
 
 # altered STATEMENT: the report, changed by this statement, must not pass.

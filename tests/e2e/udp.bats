@@ -92,3 +92,31 @@ total() {
 	EOF
 	[[ $(total NO_SOCKET) == "[500, "* ]]
 }
+
+# --- the comparison itself -------------------------------------------------------------------
+
+# altered STATEMENT: the report, changed by this statement, must not pass.
+altered() {
+	"$PYTHON" -c 'import json, sys
+r = json.load(open(sys.argv[1]))
+s = next(s for p in r["processes"] for s in p["sockets"] if s["drops"])
+d = s["drops"]["SOCKET_RCVBUFF"]
+exec(sys.argv[3])
+json.dump(r, open(sys.argv[2], "w"))' "$T/report.json" "$T/altered.json" "$1"
+	run ! "$PYTHON" "$ROOT/tests/e2e/lib/sockets.py" report --udp-audit "$T/truth.json" \
+		"$T/altered.json"
+}
+
+@test "a wrong report of datagrams does not pass" {
+	attach_held -- datagrams -k -n 1000 -b 2048
+	altered 'd["packets"] += 1'
+	altered 'd["bytes"] -= 1'
+	altered 's["drops"]["NO_SOCKET"] = s["drops"].pop("SOCKET_RCVBUFF")'
+	altered 's["drops"]["NO_SOCKET"] = d'
+	altered 's["drops"] = {}'
+	altered 's["udp"]["datagrams_received"] += 1'
+	altered 's["udp"]["datagrams_queued"] = 1'
+	altered 's["udp"]["receive_buffer_bytes"] = 2048'
+	altered 's["udp"]["receive_queue_peak_bytes"] = 0'
+	altered 'r["audits"] = [a for a in r["audits"] if a["name"] != "udp_drops"]'
+}
