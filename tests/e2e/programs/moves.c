@@ -346,18 +346,15 @@ static void socketcall(struct pair *p)
 
 /* --- steps made once, at the end ------------------------------------------------------------- */
 
+/* The last write before the socket is full mostly is a partial one; now and then it just fits. */
 static uint64_t fill_by(struct pair *p, long (*send)(struct pair *p))
 {
-	bool was_partial = false;
 	uint64_t total = 0;
 	long ret;
 
-	while ((ret = send(p)) > 0) {
-		was_partial |= ret < BIG;
+	while ((ret = send(p)) > 0)
 		total += ret;
-	}
 	fails(ret, EAGAIN);
-	truth_check(was_partial, "a partial write");
 	return total;
 }
 
