@@ -80,12 +80,19 @@ int place_current(void *ctx)
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct cpu_slot *slot = this_cpu_slot();
 	struct task_record *t;
-	__u32 index;
+	__u32 index, tgid;
 
 	if (!slot || slot->task)
 		return 0;
-	t = record_of(task, BPF_CORE_READ(task, tgid), BPF_CORE_READ(task, pid), &index);
-	if (!t || t->phase == PHASE_ON)
+	tgid = BPF_CORE_READ(task, tgid);
+	t = record_of(task, tgid, BPF_CORE_READ(task, pid), &index);
+	if (!t) {
+		/* What it switches to is not seen; it came on before any switch was looked at. */
+		if (may_be_silent(tgid))
+			slot->task = SLOT_UNSURE;
+		return 0;
+	}
+	if (t->phase == PHASE_ON)
 		return 0;
 	task_on_late(t, task, bpf_ktime_get_ns());
 	slot->task = index;
