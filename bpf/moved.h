@@ -75,7 +75,8 @@ static __always_inline void count_datagrams(struct sock_record *s, struct sock_c
 
 /*
  * The call that returns now began before the socket's base was taken, which so has a part of its
- * bytes. Now that all of them are counted, the base is what makes the books agree.
+ * bytes. Now that all of them are counted, the base is what makes the books agree; unless other
+ * processes count elsewhere what they moved through the socket: then nobody can tell.
  */
 static __always_inline bool is_across_base(const struct task_record *t, const struct sock_record *s)
 {
@@ -88,6 +89,10 @@ static __noinline int mend_base_sent(struct sock_record *s, struct sock *sk)
 
 	if (!s)
 		return 0;
+	if (s->is_shared) {
+		s->is_opaque = 1;
+		return 0;
+	}
 	tcp_read_sums(sk, &x);
 	s->base_sent = x.sent - s->has_fin_sent + s->prior_sent - s->counts.send_bytes;
 	return 0;
@@ -99,6 +104,10 @@ static __noinline int mend_base_received(struct sock_record *s, struct sock *sk)
 
 	if (!s)
 		return 0;
+	if (s->is_shared) {
+		s->is_opaque = 1;
+		return 0;
+	}
 	tcp_read_sums(sk, &x);
 	s->base_received = x.received + s->prior_received - seen_received(s) -
 			   (x.fin_read && !s->has_fin_in_base);

@@ -60,8 +60,7 @@ static __always_inline void unfold_socketcall(struct call *c)
 		c->args[i] = args[i];
 }
 
-/* --- bind, connect, listen, setsockopt, accept, close -------------------------------------------
- */
+/* --- bind, connect, listen, setsockopt, accept, close ----------------------------------- */
 
 /* What the call may have changed of a datagram socket. */
 static __always_inline void touched_datagrams(struct sock_record *s, struct sock *sk)
@@ -98,8 +97,7 @@ GLOBAL int socket_touched(__u32 fd, __u32 is_accepted)
 	return 0;
 }
 
-/* --- bytes -------------------------------------------------------------------------------------
- */
+/* --- bytes ------------------------------------------------------------------------------ */
 
 /* The bytes of the first @count messages of sendmmsg(2) or recvmmsg(2): their msg_len. */
 GLOBAL __u64 messages_len(__u64 messages, __u32 count)

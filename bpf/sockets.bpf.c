@@ -7,8 +7,7 @@
 #include "moved.h"
 #include "descriptors.h"
 
-/* --- tracepoints: Linux 6.3 (6e6eda44b939) ------------------------------------------------------
- */
+/* --- tracepoints: Linux 6.3 (6e6eda44b939) ---------------------------------------------- */
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
@@ -26,8 +25,7 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 	return slot ? received_once(slot, sk, ret, flags) : 0;
 }
 
-/* --- fexit -------------------------------------------------------------------------------------
- */
+/* --- fexit ------------------------------------------------------------------------------ */
 
 #define SENDS_IF(function, condition)                                                       \
 	SEC("fexit/" #function)                                                             \
@@ -85,8 +83,7 @@ RECEIVES_IF(unix_dgram_recvmsg, is_datagram(sock))
 SENDS_PAGE(inet_sendpage)
 SENDS_PAGE(unix_stream_sendpage)
 
-/* --- kprobes: attached to each of the functions above -------------------------------------------
- */
+/* --- kprobes: attached to each of the functions above ----------------------------------- */
 
 static __always_inline void moving(__u64 sock, __u32 flags)
 {

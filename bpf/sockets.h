@@ -5,8 +5,9 @@
 /*
  * The records of sockets: found by the address of struct sock, made at the first use by a traced
  * process, when a connection to one of its listeners is established, or by the first listing. A
- * TCP socket's record ends with tcp_destroy_sock; of other sockets no hook shows the end, user
- * space finds it (kernel_snapshot()), or the next socket at the same address does.
+ * TCP socket's record ends with tcp_destroy_sock. Another's ends when its only descriptor is closed
+ * (descriptors.h); where that is not seen, user space finds it (kernel_snapshot()), or the next
+ * socket at the same address does.
  */
 
 #include "books.h"

@@ -174,8 +174,7 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 	return 0;
 }
 
-/* --- what a connection suffers ------------------------------------------------------------------
- */
+/* --- what a connection suffers ---------------------------------------------------------- */
 
 SEC("tp_btf/tcp_send_reset")
 int BPF_PROG(tcp_send_reset, struct sock *sk)

@@ -111,6 +111,21 @@ lists_all() {
 	program_end
 }
 
+@test "calls of two processes on one connection, under way at the start, are no false book" {
+	"$PYTHON" "$ROOT/tests/e2e/lib/shared.py" 20000000 3>&- >"$T/pids" &
+	local shared=$!
+	until [[ -s $T/pids ]]; do
+		kill -0 "$shared"
+	done
+	local pids
+	read -r -a pids <"$T/pids"
+	trace_start attach "${pids[@]}" -F json -o "$T/report.json"
+	kill -USR1 "$shared"
+	wait "$shared"
+	trace_end 0
+	sound_sockets "$T/report.json" --null tcp_bytes
+}
+
 # --- loss ------------------------------------------------------------------------------------
 
 # iperf_over_the_wire: some megabytes from $NEAR to $FAR, the sender traced.

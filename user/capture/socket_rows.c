@@ -8,8 +8,7 @@
 #include "kernel/names.h"
 #include "model/names.h"
 
-/* --- names -------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------ */
 
 static const char *const protocols[NR_PROTOS] = {
 	[PROTO_NONE] = "raw",
@@ -82,8 +81,7 @@ static void fill_names(const struct socket_reader *r, const struct sock_record *
 	out->remote = inet_name(s->family, s->remote, ntohs(s->remote_port), false, false);
 }
 
-/* --- figures -----------------------------------------------------------------------------------
- */
+/* --- figures ---------------------------------------------------------------------------- */
 
 /* Since the trace began; METRIC_UNKNOWN for 0, not seen. */
 static uint64_t since_start(const struct socket_reader *r, uint64_t ns)
@@ -208,8 +206,7 @@ void socket_rows_add_drops(struct socket_reader *r, uint32_t index, struct drops
 	}
 }
 
-/* --- books -------------------------------------------------------------------------------------
- */
+/* --- books ------------------------------------------------------------------------------ */
 
 /* Whether a call was moving bytes through @s when the books were read: it is yet, or was counted.
  */
@@ -229,7 +226,8 @@ static const char *excuse(const struct socket_reader *r, const struct sock_recor
 
 	if (s->is_opaque)
 		return "its sequence numbers count more than was sent and received: TLS in the "
-		       "kernel, Fast Open, urgent data, TCP_ZEROCOPY_RECEIVE";
+		       "kernel, Fast Open, urgent data, TCP_ZEROCOPY_RECEIVE, or calls of several "
+		       "processes that were under way when the trace began";
 	if (s->base_ns && !r->detail_full)
 		return "it is older than the trace, and counts alone do not tell which calls were "
 		       "under way then";
@@ -311,8 +309,7 @@ static void fill_udp_books(const struct socket_reader *r, const struct sock_reco
 	fill_book(why, s->books.seen_drops, s->books.kernel_drops, &out->books, &out->books.drops);
 }
 
-/* --- rows --------------------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------------- */
 
 static void begin_row(const struct socket_reader *r, const struct sock_record *s,
 		      const struct sock_counts *c, struct socket *out)

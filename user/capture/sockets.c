@@ -110,8 +110,7 @@ size_t socket_reader_first_drop(const struct socket_reader *r, uint32_t sock)
 	return low;
 }
 
-/* --- passes ------------------------------------------------------------------------------------
- */
+/* --- passes ----------------------------------------------------------------------------- */
 
 static void release_uses(struct socket_reader *r, uint32_t index)
 {
@@ -211,8 +210,7 @@ void socket_reader_add_drops(struct socket_reader *r, struct drops *drops)
 	socket_rows_add_drops(r, 0, drops);
 }
 
-/* --- sockets that are gone ----------------------------------------------------------------------
- */
+/* --- sockets that are gone -------------------------------------------------------------- */
 
 void socket_reader_sweep(struct socket_reader *r, uint64_t since_ns)
 {
@@ -276,8 +274,7 @@ bool socket_reader_agrees(const struct socket_reader *r)
 	return true;
 }
 
-/* --- processes that ended ------------------------------------------------------------------------
- */
+/* --- processes that ended --------------------------------------------------------------- */
 
 static void take_leave(struct socket_reader *r, struct sock_use *u, struct process *p)
 {

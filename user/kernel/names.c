@@ -12,8 +12,7 @@
 #include "kernel/names.h"
 #include "socktrace/layout.h"
 
-/* --- drop reasons ------------------------------------------------------------------------------
- */
+/* --- drop reasons ----------------------------------------------------------------------- */
 
 static struct {
 	char **names; /* by number; NULL: none */
@@ -66,8 +65,7 @@ const char *kernel_drop_reason(uint32_t reason, char buf[KERNEL_NAME_LEN])
 	return buf;
 }
 
-/* --- addresses ----------------------------------------------------------------------------------
- */
+/* --- addresses -------------------------------------------------------------------------- */
 
 struct symbol {
 	uint64_t address, start; /* start 0: not found (yet) */
