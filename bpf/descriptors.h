@@ -64,8 +64,10 @@ GLOBAL int socket_closing(__u32 fd)
 	s->closing_ns = bpf_ktime_get_ns();
 	refresh_queue(s, (struct sock *)sk);
 	sock_refresh(index, sk);
-	if (has_one_reference(file))
+	if (has_one_reference(file)) {
+		s->is_end_seen = 1;
 		sock_end(s, s->closing_ns);
+	}
 	return 0;
 }
 

@@ -298,6 +298,7 @@ struct sock_record {
 	__u8 is_opaque;	    /* its sequence numbers count other bytes too: TLS, Fast Open */
 	__u8 is_refreshed;  /* the books have been filled */
 	__u8 had_outsiders; /* a process that is not traced held it */
+	__u8 is_end_seen;   /* its last descriptor was closed in view: the books are of then */
 	__u32 receive_buffer, datagrams_queued;
 
 	__u64 snapshot;	   /* number of the last snapshot that met it */

@@ -42,6 +42,11 @@ def spread_rows():
     return re.findall(r'^SOCKET_SPREAD\((\w+), "([^"]*)"\)', metrics_text(), re.M)
 
 
+def sum_rows():
+    """Yields (name, unit, help) for every sum over the subject of a workload."""
+    return re.findall(r'^WORKLOAD_SUM\((\w+), (\w+), "([^"]*)"\)', metrics_text(), re.M)
+
+
 def metrics_text():
     return re.sub(r"/\*.*?\*/", "", METRICS.read_text(), flags=re.S)
 
@@ -60,6 +65,11 @@ def update_metrics(schema):
         holder["properties"][name] = metric_schema(unit, help_text)
         if name not in holder["required"]:
             holder["required"].append(name)
+    stats = schema["$defs"]["trial_stats"]
+    for name, unit, help_text in sum_rows():
+        stats["properties"][name] = metric_schema(unit, help_text)
+        if name not in stats["required"]:
+            stats["required"].append(name)
     spreads = schema["$defs"]["socket_spreads"]["properties"]
     for name, help_text in spread_rows():
         spreads[name] = {"description": help_text, "$ref": "#/$defs/spread"}

@@ -5,7 +5,8 @@
 
 #include "base/alloc.h"
 
-static const char *const goldens[] = {"server", "hostile", "count", "nothing", "sockets"};
+static const char *const goldens[] = {"server",	 "hostile", "count",
+				      "nothing", "sockets", "workload"};
 
 static char *golden_text(const char *name, size_t *len)
 {
@@ -588,6 +589,7 @@ static void test_damaged_reports_are_read_or_refused(void **state)
 	(void)state;
 	check_damaged("hostile");
 	check_damaged("sockets");
+	check_damaged("workload");
 }
 
 int main(void)

@@ -22,6 +22,24 @@ int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value)
 	return 0;
 }
 
+int parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *value)
+{
+	static const char suffixes[] = "KMG";
+	size_t digits = strspn(text, "0123456789");
+	const char *suffix = text[digits] ? strchr(suffixes, text[digits]) : NULL;
+	unsigned int shift = suffix ? 10 * (suffix - suffixes + 1) : 0;
+	unsigned long long n;
+
+	if (!digits || (text[digits] && !suffix) || (suffix && text[digits + 1]))
+		return -EINVAL;
+	errno = 0;
+	n = strtoull(text, NULL, 10);
+	if (errno || n > UINT64_MAX >> shift || n << shift < min || n << shift > max)
+		return -ERANGE;
+	*value = n << shift;
+	return 0;
+}
+
 int parse_seconds(const char *text, uint64_t *ns)
 {
 	size_t whole = strspn(text, "0123456789"), digits;

@@ -9,6 +9,8 @@
  * untouched. No sign, no white space, no suffix.
  */
 int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value);
+/* The same with a suffix K, M or G of 1024 allowed: "64K". */
+int parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 /* Decimal seconds ("5", "0.25") to ns; more than 0, at most ten years. */
 int parse_seconds(const char *text, uint64_t *ns);
 

@@ -168,7 +168,8 @@ static void fill_udp(const struct sock_record *s, struct socket *out)
 
 	x->udp_receive_buffer_bytes = s->receive_buffer;
 	x->udp_receive_queue_peak_bytes = s->queue_peak;
-	x->udp_datagrams_queued = s->state == RECORD_LIVE ? s->datagrams_queued : METRIC_UNKNOWN;
+	if (s->state == RECORD_LIVE || s->is_end_seen)
+		x->udp_datagrams_queued = s->datagrams_queued;
 }
 
 static void fill_life(const struct socket_reader *r, const struct sock_record *s,

@@ -19,7 +19,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		options_init_children(state, 2);
+		options_init_children(state, 3);
 		return 0;
 	case ARGP_KEY_ARG:
 		*vec_push(names->items, names->nr, names->cap) = arg;
@@ -31,7 +31,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = {{.argp = &argp_tracing}, {.argp = &argp_output}, {}};
+static const struct argp_child children[] = {
+	{.argp = &argp_span}, {.argp = &argp_tracing}, {.argp = &argp_output}, {}};
 static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "PID...",

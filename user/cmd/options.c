@@ -22,6 +22,7 @@ enum {
 	KEY_NO_FOLLOW,
 	KEY_THREADS,
 	KEY_TOP,
+	KEY_TRIAL,
 	KEY_NO_COLOR,
 	KEY_ALLOW_PARTIAL,
 };
@@ -49,14 +50,42 @@ static uint64_t seconds(struct argp_state *state, const char *what, const char *
 	return ns;
 }
 
-/* --- how to trace ---------------------------------------------------------------------------- */
+/* --- how long, and whom ------------------------------------------------------------------------
+ */
 
-static const struct argp_option tracing_rows[] = {
+static const struct argp_option span_rows[] = {
 	{"duration", 'd', "SEC", 0, "End the trace after SEC seconds", 1},
 	{"interval", 'i', "SEC", 0,
 	 "Report every SEC seconds too, cumulative; with -F json, one line each", 1},
 	{"follow", 'f', NULL, 0, "Trace children too, across fork and exec", 1},
 	{"no-follow", KEY_NO_FOLLOW, NULL, 0, "Do not trace children", 1},
+	{},
+};
+
+static error_t parse_span(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case 'd':
+		o->duration_ns = seconds(state, "--duration", arg);
+		return 0;
+	case 'i':
+		o->interval_ns = seconds(state, "--interval", arg);
+		return 0;
+	case 'f':
+	case KEY_NO_FOLLOW:
+		o->follow = key == 'f';
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+const struct argp argp_span = {.options = span_rows, .parser = parse_span};
+
+/* --- how to trace ---------------------------------------------------------------------------- */
+
+static const struct argp_option tracing_rows[] = {
 	{"detail", KEY_DETAIL, "count|full", 0,
 	 "full (default): durations, histograms, blocked time; count: calls, errors and bytes "
 	 "only, "
@@ -110,16 +139,6 @@ static error_t parse_tracing(int key, char *arg, struct argp_state *state)
 	struct options *o = state->input;
 
 	switch (key) {
-	case 'd':
-		o->duration_ns = seconds(state, "--duration", arg);
-		return 0;
-	case 'i':
-		o->interval_ns = seconds(state, "--interval", arg);
-		return 0;
-	case 'f':
-	case KEY_NO_FOLLOW:
-		o->follow = key == 'f';
-		return 0;
 	case KEY_DETAIL:
 		if (strcmp(arg, "count") && strcmp(arg, "full"))
 			argp_error(state, "--detail takes 'count' or 'full'");
@@ -200,6 +219,27 @@ static error_t parse_output(int key, char *arg, struct argp_state *state)
 }
 
 const struct argp argp_output = {.options = output_rows, .parser = parse_output};
+
+static const struct argp_option workload_output_rows[] = {
+	{"trial", KEY_TRIAL, "N", 0,
+	 "Show processes, calls and sockets of the traced trial N of a workload (text, md)", 2},
+	{},
+};
+
+static error_t parse_workload_output(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	if (key != KEY_TRIAL)
+		return ARGP_ERR_UNKNOWN;
+	o->report.trial = options_number(state, "--trial", arg, 1, UINT32_MAX);
+	return 0;
+}
+
+const struct argp argp_workload_output = {
+	.options = workload_output_rows,
+	.parser = parse_workload_output,
+};
 
 /* --- together -------------------------------------------------------------------------------- */
 

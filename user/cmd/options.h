@@ -31,12 +31,15 @@ struct options {
 	const char *user; /* run: whom to become; NULL: nobody else */
 };
 
-/* Parsers for struct argp_child: of how to trace, and of how to show the report. */
-extern const struct argp argp_tracing, argp_output;
+/*
+ * Parsers for struct argp_child: of how long and whom to trace, how, how to show the report, and
+ * what of a report with a workload.
+ */
+extern const struct argp argp_span, argp_tracing, argp_output, argp_workload_output;
 
 /*
- * Parses @argv with @argp, whose children are, in this order, argp_tracing and argp_output (or the
- * latter alone). Sets the defaults first. Ends the program with status 2 on wrong usage.
+ * Parses @argv with @argp, whose children are some of these. Sets the defaults first. Ends the
+ * program with status 2 on wrong usage.
  */
 void options_parse(const struct argp *argp, unsigned int flags, int argc, char **argv,
 		   struct options *o, void *input);

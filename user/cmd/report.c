@@ -14,6 +14,7 @@
 #include "cmd/cmd.h"
 #include "cmd/options.h"
 #include "model/saved.h"
+#include "model/workload.h"
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -21,7 +22,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		options_init_children(state, 1);
+		options_init_children(state, 2);
 		return 0;
 	case ARGP_KEY_ARG:
 		if (*path)
@@ -35,7 +36,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = {{.argp = &argp_output}, {}};
+static const struct argp_child children[] = {
+	{.argp = &argp_output}, {.argp = &argp_workload_output}, {}};
 static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "FILE",
@@ -74,6 +76,17 @@ static char *load(const char *path, size_t *len)
 	return text;
 }
 
+/* Whether @r can show the trial that is asked for, if one is. */
+static bool has_trial(const struct report *r, uint64_t number)
+{
+	const struct workload_run *w = r->workload;
+
+	for (size_t i = 0; w && i < w->nr_trials; i++)
+		if (w->trials[i].number == number && w->trials[i].traced)
+			return true;
+	return !number;
+}
+
 /* Returns the exit status; @hold becomes false if an audit of a report does not hold. */
 static int render(const char *path, const char *text, size_t len, struct options *o, FILE *out,
 		  bool *hold)
@@ -84,6 +97,13 @@ static int render(const char *path, const char *text, size_t len, struct options
 	int more, err = 0, nr = 0;
 
 	while (!err && (more = saved_next(saved, &r, &why)) > 0) {
+		if (!has_trial(&r, o->report.trial)) {
+			msg_error("--trial %ju: %s has no traced trial of this number",
+				  (uintmax_t)o->report.trial, shown);
+			report_free(&r);
+			saved_close(saved);
+			return EXIT_USAGE;
+		}
 		*hold &= report_audits_hold(&r);
 		err = o->format->print(&r, &o->report, out);
 		report_free(&r);

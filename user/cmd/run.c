@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +12,9 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/credentials.h"
 #include "base/escape.h"
 #include "base/msg.h"
-#include "base/parse.h"
 #include "base/strings.h"
 #include "base/vec.h"
 #include "cmd/cmd.h"
@@ -40,7 +38,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		options_init_children(state, 2);
+		options_init_children(state, 3);
 		return 0;
 	case 'u':
 		input->options->user = arg;
@@ -57,7 +55,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = {{.argp = &argp_tracing}, {.argp = &argp_output}, {}};
+static const struct argp_child children[] = {
+	{.argp = &argp_span}, {.argp = &argp_tracing}, {.argp = &argp_output}, {}};
 static const struct argp argp = {
 	.options = rows,
 	.parser = parse,
@@ -128,44 +127,14 @@ static int say_not_found(const char *name)
 
 /* --- whom to run it as ----------------------------------------------------------------------- */
 
-struct credentials {
-	bool change;
-	char *name;
-	uid_t uid;
-	gid_t gid;
-};
-
 static int find_user(const char *text, struct credentials *c)
 {
 	__cleanup(free) char *shown = escape_terminal(text);
-	struct passwd *pw = getpwnam(text);
-	uint64_t uid;
 
-	if (!pw && !parse_u64(text, 0, UINT32_MAX - 1, &uid))
-		pw = getpwuid(uid);
-	if (!pw) {
-		msg_error("no such user: %s; give a name or number that `getent passwd` knows",
-			  shown);
-		return EXIT_USAGE;
-	}
-	c->change = true;
-	c->name = xstrdup(pw->pw_name);
-	c->uid = pw->pw_uid;
-	c->gid = pw->pw_gid;
-	return 0;
-}
-
-/* Groups first: once the user is gone, they cannot be changed any more. */
-static int become(const struct credentials *c)
-{
-	if (!c->change)
+	if (!credentials_find(text, c))
 		return 0;
-	if (initgroups(c->name, c->gid) || setgid(c->gid) || setuid(c->uid))
-		return -errno;
-	/* Nobody can go back: setuid(2) set the real, effective and saved ids. */
-	if (c->uid && !setuid(0))
-		return -EPERM;
-	return 0;
+	msg_error("no such user: %s; give a name or number that `getent passwd` knows", shown);
+	return EXIT_USAGE;
 }
 
 /* --- the child ------------------------------------------------------------------------------- */
@@ -197,7 +166,7 @@ static void exec_by_shell(const struct child_plan *plan)
 
 __attribute__((noreturn)) static void be_child(const struct child_plan *plan)
 {
-	int err = become(&plan->credentials);
+	int err = credentials_become(&plan->credentials);
 	char byte;
 
 	signal(SIGPIPE, inherited_sigpipe);

@@ -16,8 +16,8 @@
 #include "base/outfile.h"
 #include "capture/capture.h"
 #include "cmd/cmd.h"
+#include "cmd/output.h"
 #include "cmd/session.h"
-#include "model/names.h"
 
 static const int session_signals[] = {
 	SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
@@ -86,54 +86,11 @@ static void clear_progress(struct loop *l)
 
 /* --- reports --------------------------------------------------------------------------------- */
 
-static FILE *output_of(struct loop *l)
-{
-	return l->file ? outfile_stream(l->file) : stdout;
-}
-
-static void name_failed_audits(const struct report *r)
-{
-	for (size_t i = 0; i < r->nr_audits; i++) {
-		const struct audit *a = &r->audits[i];
-
-		if (a->ok == NO)
-			msg_error("audit %s does not hold for %s: %s", a->name, a->subject,
-				  a->reason ? a->reason : "counts differ");
-	}
-	for (size_t i = 0; i < r->capture.nr_lost; i++) {
-		const struct lost_count *lost = &r->capture.lost[i];
-
-		if (lost->count)
-			msg_error("lost: %s: %ju (%s)", lost->reason, (uintmax_t)lost->count,
-				  lost_help(lost->reason) ?: "");
-	}
-}
-
-/* Through memory: a stream that fails early no longer knows why when the format ends. */
-static int write_report(const struct options *o, const struct report *r, FILE *out)
-{
-	__cleanup(free) char *text = NULL;
-	size_t len = 0;
-	FILE *memory = open_memstream(&text, &len);
-	int err;
-
-	if (!memory)
-		return -errno;
-	err = o->format->print(r, &o->report, memory);
-	if (fclose(memory) && !err)
-		err = -errno;
-	errno = 0;
-	if (!err && (fwrite(text, 1, len, out) != len || fflush(out)))
-		err = errno ? -errno : -EIO;
-	return err;
-}
-
 /* Prints a report of what was counted up to now. */
 static void print_report(struct loop *l)
 {
-	const struct options *o = &l->session->options;
 	struct report r = {};
-	int err;
+	int code;
 
 	clear_progress(l);
 	if (capture_report(l->capture, &r)) {
@@ -141,40 +98,11 @@ static void print_report(struct loop *l)
 		report_free(&r);
 		return;
 	}
-	if (!report_audits_hold(&r)) {
-		r.capture.complete = false;
-		name_failed_audits(&r);
-		l->exit_code = EXIT_UNTRUSTED;
-	}
-	err = write_report(o, &r, output_of(l));
-	if (err) {
-		msg_error("write the report to %s: %s; the report is lost",
-			  o->output ? o->output : "standard output", strerror(-err));
-		l->exit_code = EXIT_FAILED;
-		l->is_over = true;
-	}
+	code = output_report(&l->session->options, &r, l->file);
+	if (code != EXIT_COMPLETE)
+		l->exit_code = code;
+	l->is_over |= code == EXIT_FAILED;
 	report_free(&r);
-}
-
-/* The file appears only if the report can be trusted, or the person wants it all the same. */
-static void finish_file(struct loop *l)
-{
-	const struct options *o = &l->session->options;
-	bool is_wanted = l->exit_code == EXIT_COMPLETE ||
-			 (l->exit_code == EXIT_UNTRUSTED && o->allow_partial);
-
-	if (!l->file)
-		return;
-	if (!is_wanted) {
-		outfile_abort(l->file);
-		if (l->exit_code == EXIT_UNTRUSTED)
-			msg_error("%s not written, because the report cannot be trusted; "
-				  "--allow-partial writes it all the same",
-				  o->output);
-	} else if (outfile_commit(l->file)) {
-		l->exit_code = EXIT_FAILED;
-	}
-	l->file = NULL;
 }
 
 /* --- events ---------------------------------------------------------------------------------- */
@@ -414,7 +342,7 @@ int session_run(struct session *s)
 		l.exit_code = start(&l);
 	if (l.exit_code == EXIT_COMPLETE)
 		trace(&l);
-	finish_file(&l);
+	l.exit_code = output_finish(&s->options, l.file, l.exit_code);
 	capture_close(l.capture);
 	wait_for_child(&l);
 	close_fds(&l);

@@ -54,6 +54,15 @@ void drops_merge(struct drops *into, const struct drops *from)
 	}
 }
 
+uint64_t drops_packets(const struct drops *d)
+{
+	uint64_t packets = 0;
+
+	for (size_t i = 0; i < d->nr; i++)
+		packets = saturating_sum(packets, d->items[i].packets);
+	return packets;
+}
+
 void drops_free(struct drops *d)
 {
 	for (size_t i = 0; i < d->nr; i++) {

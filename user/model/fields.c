@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "model/fields.h"
 #include "model/model.h"
+#include "model/workload.h"
 
 #define AT(member) offsetof(struct report, member)
 
@@ -78,6 +79,7 @@ const struct field process_fields[] = {
 	{"exit_status", FIELD_STATUS, AT(exit_status)},
 	{"term_signal", FIELD_SIGNAL, AT(term_signal)},
 	{"rss_peak_bytes", FIELD_METRIC, AT(rss_peak_bytes)},
+	{"trial", FIELD_ORDINAL, AT(trial)},
 	{0},
 };
 
@@ -166,5 +168,54 @@ const struct field audit_fields[] = {
 	{"tolerance", FIELD_METRIC, AT(tolerance)},
 	{"ok", FIELD_TRISTATE, AT(ok)},
 	{"reason", FIELD_TEXT_OR_NULL, AT(reason)},
+	{0},
+};
+
+#undef AT
+#define AT(member) offsetof(struct workload_run, member)
+
+const struct field workload_fields[] = {
+	{"name", FIELD_TEXT, AT(name)},
+	{0},
+};
+
+#undef AT
+#define AT(member) offsetof(struct workload_parameter, member)
+
+const struct field parameter_fields[] = {
+	{"name", FIELD_TEXT, AT(name)},
+	{"values", FIELD_STRINGS, AT(values)},
+	{"is_swept", FIELD_BOOL, AT(is_swept)},
+	{0},
+};
+
+#undef AT
+#define AT(member) offsetof(struct workload_setting, member)
+
+const struct field setting_fields[] = {
+	{"name", FIELD_TEXT, AT(name)},
+	{"value", FIELD_TEXT_OR_NULL, AT(value)},
+	{0},
+};
+
+#undef AT
+#define AT(member) offsetof(struct workload_trial, member)
+
+const struct field trial_fields[] = {
+	{"number", FIELD_COUNT, AT(number)},
+	{"cell", FIELD_STRINGS, AT(cell)},
+	{"traced", FIELD_BOOL, AT(traced)},
+	{"exact", FIELD_TRISTATE, AT(exact)},
+	{0},
+};
+
+#undef AT
+#define AT(member) offsetof(struct workload_part, member)
+
+const struct field part_fields[] = {
+	{"role", FIELD_TEXT, AT(role)},
+	{"pid", FIELD_PID, AT(pid)},
+	{"started_ns", FIELD_COUNT, AT(started_ns)},
+	{"is_subject", FIELD_BOOL, AT(is_subject)},
 	{0},
 };

@@ -16,6 +16,21 @@ uint64_t known_max(uint64_t a, uint64_t b);
  */
 void metrics_merge(const struct metric *metrics, size_t nr, void *into, const void *from);
 
+/* All packets in @d. */
+uint64_t drops_packets(const struct drops *d);
+
+struct workload_trial;
+/* Fills stats of @t, whose processes are those of @r. */
+void trial_sum_subject(const struct report *r, struct workload_trial *t);
+/* Task metrics of sockets are there exactly if sockets were traced. */
+static inline bool process_has_sockets_traced(const struct process *p)
+{
+	return p->stats.sent_bytes != METRIC_UNKNOWN;
+}
+
+/* Ascending by (pid, started_ns). */
+void processes_sort(struct report *r);
+
 /* The sockets of a process, for those who free, copy and finish the process. */
 void sockets_free(struct process *p);
 void sockets_copy(struct process *to, const struct process *from); /* over what @to held */

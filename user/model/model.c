@@ -7,6 +7,7 @@
 #include "base/vec.h"
 #include "model/merge.h"
 #include "model/model.h"
+#include "model/workload.h"
 
 /* --- lifecycle ---------------------------------------------------------------------------- */
 
@@ -92,6 +93,7 @@ void report_free(struct report *r)
 	for (size_t i = 0; i < r->nr_audits; i++)
 		audit_free(&r->audits[i]);
 	free(r->audits);
+	workload_run_free(r->workload);
 	*r = (struct report){0};
 }
 
@@ -285,12 +287,17 @@ static void process_finish(struct process *p)
 	sockets_finish(p);
 }
 
+void processes_sort(struct report *r)
+{
+	if (r->nr_processes)
+		qsort(r->processes, r->nr_processes, sizeof(*r->processes), compare_processes);
+}
+
 void report_finish(struct report *r)
 {
 	for (size_t i = 0; i < r->nr_processes; i++)
 		process_finish(&r->processes[i]);
-	if (r->nr_processes)
-		qsort(r->processes, r->nr_processes, sizeof(*r->processes), compare_processes);
+	processes_sort(r);
 }
 
 bool report_audits_hold(const struct report *r)

@@ -204,6 +204,7 @@ struct thread {
 
 struct process {
 	pid_t pid;
+	uint64_t trial;	     /* of run-workload, from 1; 0: not of a trial */
 	char *comm, *exe;    /* exe NULL: unknown */
 	char **cmdline;	     /* NULL-terminated; NULL: unknown */
 	uint64_t started_ns; /* CLOCK_BOOTTIME at its start: with pid, its identity */
@@ -281,6 +282,7 @@ struct report {
 	struct drops drops; /* that no socket of a traced process owns */
 	struct audit *audits;
 	size_t nr_audits, cap_audits;
+	struct workload_run *workload; /* see workload.h; NULL unless run-workload */
 };
 
 void report_free(struct report *r); /* frees what it holds and zeroes it; not @r itself */

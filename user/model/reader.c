@@ -129,6 +129,7 @@ static int read_absent(const struct place *at, enum field_kind kind, void *targe
 	case FIELD_STATE:
 	case FIELD_CLOSED_BY:
 	case FIELD_SIGNAL: /* 0 already */
+	case FIELD_ORDINAL:
 		return 0;
 	case FIELD_TRISTATE:
 		*(enum tristate *)target = UNKNOWN;
@@ -166,6 +167,10 @@ static int read_present(const struct place *at, enum field_kind kind, struct jso
 	case FIELD_COUNT:
 	case FIELD_METRIC:
 		return read_number(at, value, UINT64_MAX, target);
+	case FIELD_ORDINAL:
+		err = read_number(at, value, UINT64_MAX, &number);
+		*(uint64_t *)target = number;
+		return err || number ? err : place_fail(at, "a number from 1 up is expected");
 	case FIELD_U32:
 		err = read_number(at, value, UINT32_MAX, &number);
 		*(uint32_t *)target = number;
@@ -284,23 +289,28 @@ int read_list(const struct place *up, struct json_object *from, const char *name
 	return err;
 }
 
-int read_map(const struct place *up, struct json_object *from, const char *name,
-	     read_pair_fn *read_pair, void *owner)
+int read_pairs(const struct place *at, struct json_object *object, read_pair_fn *read_pair,
+	       void *owner)
 {
-	struct place at = {.up = up, .key = name};
-	struct json_object_iterator it, end;
-	struct json_object *object;
-	int err = read_member(&at, from, json_type_object, &object);
+	struct json_object_iterator it = json_object_iter_begin(object);
+	struct json_object_iterator end = json_object_iter_end(object);
+	int err = 0;
 
-	if (err)
-		return err;
-	it = json_object_iter_begin(object);
-	end = json_object_iter_end(object);
 	for (; !err && !json_object_iter_equal(&it, &end); json_object_iter_next(&it)) {
 		const char *key = json_object_iter_peek_name(&it);
-		struct place place = {.up = &at, .key = key};
+		struct place place = {.up = at, .key = key};
 
 		err = read_pair(&place, key, json_object_iter_peek_value(&it), owner);
 	}
 	return err;
+}
+
+int read_map(const struct place *up, struct json_object *from, const char *name,
+	     read_pair_fn *read_pair, void *owner)
+{
+	struct place at = {.up = up, .key = name};
+	struct json_object *object;
+	int err = read_member(&at, from, json_type_object, &object);
+
+	return err ? err : read_pairs(&at, object, read_pair, owner);
 }

@@ -9,9 +9,9 @@
 #include "model/model.h"
 
 /*
- * Reads JSON values into the model, for saved.c alone. Nothing is taken on trust: what does not
- * have the type and range it should have is an error that names its place. All return 0 or
- * -EINVAL; what was read up to an error belongs to the model and is freed with it.
+ * Reads JSON values into the model, for saved.c and saved_workload.c alone. Nothing is taken on
+ * trust: what does not have the type and range it should have is an error that names its place. All
+ * return 0 or -EINVAL; what was read up to an error belongs to the model and is freed with it.
  */
 
 /*
@@ -54,8 +54,14 @@ int read_list(const struct place *up, struct json_object *from, const char *name
 
 typedef int read_pair_fn(const struct place *at, const char *key, struct json_object *value,
 			 void *owner);
-/* Calls @read_pair for every pair of the object @name of @from. */
+/* Calls @read_pair for every pair of @object, which is at @at. */
+int read_pairs(const struct place *at, struct json_object *object, read_pair_fn *read_pair,
+	       void *owner);
+/* The same for the object @name of @from. */
 int read_map(const struct place *up, struct json_object *from, const char *name,
 	     read_pair_fn *read_pair, void *owner);
+
+/* The member "workload" of @root, which may be missing. The processes of @r have been read. */
+int read_workload(const struct place *at, struct json_object *root, struct report *r);
 
 #endif

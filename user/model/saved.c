@@ -317,7 +317,9 @@ static int read_report(struct json_object *root, struct report *r, char **why)
 		err = read_list(&at, root, "processes", read_process, r);
 	if (!err)
 		err = read_later_list(&at, root, "drops", read_drop, &r->drops);
-	return err ? err : read_list(&at, root, "audits", read_audit, r);
+	if (!err)
+		err = read_list(&at, root, "audits", read_audit, r);
+	return err ? err : read_workload(&at, root, r);
 }
 
 /* --- the text ----------------------------------------------------------------------------- */

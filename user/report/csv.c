@@ -7,16 +7,31 @@
 #include "model/names.h"
 #include "report/report.h"
 #include "report/stream.h"
+#include "report/workload.h"
 
 /*
  * One flat table. A row belongs to a process or (tid not empty) to one of its threads, and says
  * what the task did in all or (syscall not empty) in one system call; or it is of a socket of the
  * process (protocol not empty); or of drops (drop.reason not empty) of a socket or, without a pid,
- * of none. Metrics in groups are named as in JSON, "cpu.on_cpu_ns"; an empty field is unknown, or
- * belongs to another sort of row. Columns are only ever added, at the end of their sort.
+ * of none; or it is one number of a trial of a workload (workload.name not empty). Metrics in
+ * groups are named as in JSON, "cpu.on_cpu_ns"; an empty field is unknown, or belongs to another
+ * sort of row. Columns are only ever added, at the end of their sort.
  */
 static const char *const leading[] = {
-	"pid", "process", "started_ns", "rss_peak_bytes", "tid", "thread", "syscall", "nr", "abi",
+	"pid",	   "process", "started_ns", "rss_peak_bytes", "tid", "thread",
+	"syscall", "nr",      "abi",	    "trial",
+};
+
+/* Of a row of a workload. */
+static const char *const workload_columns[] = {"cell", "traced", "role", "kind", "name", "value"};
+
+/* One number of a trial of a workload. */
+struct workload_row {
+	const struct workload_run *run;
+	const struct workload_trial *trial;
+	const char *role; /* NULL: of no part */
+	const char *kind, *name;
+	uint64_t value;
 };
 
 /* What is NULL does not belong to this sort of row. */
@@ -27,6 +42,7 @@ struct row {
 	const struct task_stats *stats;
 	const struct socket *socket;
 	const struct drop *drop;
+	const struct workload_row *workload;
 };
 
 /* --- the first line ----------------------------------------------------------------------- */
@@ -58,6 +74,8 @@ static void print_header(FILE *out)
 		print_field_names(spread_names[i], spread_fields, out);
 	print_field_names("drop", place_fields, out);
 	print_field_names("drop", drop_fields, out);
+	for (size_t i = 0; i < sizeof(workload_columns) / sizeof(workload_columns[0]); i++)
+		fprintf(out, ",workload.%s", workload_columns[i]);
 	fputs("\r\n", out);
 }
 
@@ -113,6 +131,28 @@ static void print_fields(const struct field *fields, const void *from, FILE *out
 	}
 }
 
+/* @w NULL: a row of another sort. */
+static void print_workload_fields(const struct workload_row *w, FILE *out)
+{
+	char *cell = w ? cell_title(w->run, w->trial) : NULL;
+
+	print_text(cell, out);
+	print_text(!w ? NULL : w->trial->traced ? "true" : "false", out);
+	print_text(w ? w->role : NULL, out);
+	print_text(w ? w->kind : NULL, out);
+	print_text(w ? w->name : NULL, out);
+	print_metric(w ? w->value : METRIC_UNKNOWN, out);
+	free(cell);
+}
+
+/* 0: of none. */
+static uint64_t trial_of(const struct row *row)
+{
+	if (row->workload)
+		return row->workload->trial->number;
+	return row->process ? row->process->trial : 0;
+}
+
 /* "EAGAIN=32 EPIPE=1" */
 static void print_errnos(const struct syscall *c, FILE *out)
 {
@@ -141,6 +181,7 @@ static void print_leading(const struct row *row, FILE *out)
 	print_text(c ? c->name : NULL, out);
 	print_metric(c ? c->nr : METRIC_UNKNOWN, out);
 	print_text(c ? c->abi : NULL, out);
+	print_metric(trial_of(row) ? trial_of(row) : METRIC_UNKNOWN, out);
 }
 
 static void print_row(const struct row *row, FILE *out)
@@ -159,6 +200,7 @@ static void print_row(const struct row *row, FILE *out)
 		print_fields(spread_fields, s && s->spreads[i].count ? &s->spreads[i] : NULL, out);
 	print_fields(place_fields, row->drop, out);
 	print_fields(drop_fields, row->drop, out);
+	print_workload_fields(row->workload, out);
 	fputs("\r\n", out);
 }
 
@@ -199,6 +241,49 @@ static void print_threads(const struct process *p, FILE *out)
 	}
 }
 
+/* --- rows of workloads -------------------------------------------------------------------- */
+
+static void print_number(const struct workload_row *workload, FILE *out)
+{
+	print_row(&(struct row){.workload = workload}, out);
+}
+
+static void print_facts(struct workload_row row, const struct facts *f, FILE *out)
+{
+	for (size_t i = 0; i < f->nr; i++) {
+		row.name = f->items[i].name;
+		row.value = f->items[i].value;
+		print_number(&row, out);
+	}
+}
+
+static void print_trial(struct workload_row row, FILE *out)
+{
+	const struct workload_trial *t = row.trial;
+
+	row.kind = "result";
+	print_facts(row, &t->results, out);
+	row.kind = "stat";
+	for (size_t i = 0; t->traced && i < nr_trial_metrics; i++) {
+		row.name = trial_metrics[i].name;
+		row.value = *metric_at(&trial_metrics[i], &t->stats);
+		print_number(&row, out);
+	}
+	for (size_t i = 0; i < t->nr_parts; i++) {
+		row.role = t->parts[i].role;
+		row.kind = "truth";
+		print_facts(row, &t->parts[i].truth, out);
+		row.kind = "observed";
+		print_facts(row, &t->parts[i].observed, out);
+	}
+}
+
+static void print_workload(const struct workload_run *w, FILE *out)
+{
+	for (size_t i = 0; w && i < w->nr_trials; i++)
+		print_trial((struct workload_row){.run = w, .trial = &w->trials[i]}, out);
+}
+
 static int print(const struct report *r, const struct report_options *o, FILE *out)
 {
 	print_header(out);
@@ -211,6 +296,7 @@ static int print(const struct report *r, const struct report_options *o, FILE *o
 		print_sockets(p, out);
 	}
 	print_drops((struct row){0}, &r->drops, out);
+	print_workload(r->workload, out);
 	return report_flush(out);
 }
 

@@ -6,7 +6,7 @@
 #include "base/units.h"
 #include "base/vec.h"
 #include "model/names.h"
-#include "report/document.h"
+#include "report/workload.h"
 
 /* --- blocks and tables -------------------------------------------------------------------- */
 
@@ -31,7 +31,7 @@ void table_add_column(struct table *t, const char *heading, enum column_kind kin
 {
 	struct column *c = vec_push(t->columns, t->nr_columns, t->cap_columns);
 
-	*c = (struct column){.heading = heading, .kind = kind, .drop = drop};
+	*c = (struct column){.heading = xstrdup(heading), .kind = kind, .drop = drop};
 }
 
 struct cell *table_add_cell(struct table *t, char *text)
@@ -47,6 +47,8 @@ static void table_free(struct table *t)
 	for (size_t i = 0; i < t->nr_cells; i++)
 		free(t->cells[i].text);
 	free(t->cells);
+	for (size_t i = 0; i < t->nr_columns; i++)
+		free(t->columns[i].heading);
 	free(t->columns);
 }
 
@@ -216,17 +218,54 @@ static void add_process(struct document *d, const struct process_order *order, c
 	}
 }
 
-void document_build(struct document *d, const struct report *r, const struct report_options *o)
+static void add_processes(struct document *d, const struct report *r,
+			  const struct report_options *o, bool with_drops)
 {
 	struct process_order *order = order_new(r);
 
-	*d = (struct document){0};
-	document_add_head(d, r);
 	document_add_tasks(d, r, order, o->with_threads);
 	document_add_sockets(d, r, o->top);
-	document_add_drops(d, r);
+	if (with_drops)
+		document_add_drops(d, r);
 	for (size_t i = 0; i < r->nr_processes; i++)
 		add_process(d, &order[i], r->host.arch, o);
-	document_add_trust(d, r);
 	order_free(order, r->nr_processes);
+}
+
+/* The trial to show in detail: the one asked for, or the only one; 0: none. */
+static uint64_t trial_shown(const struct workload_run *w, const struct report_options *o)
+{
+	if (o->trial)
+		return o->trial;
+	return w->nr_trials == 1 && w->trials[0].traced ? w->trials[0].number : 0;
+}
+
+/* The drops of all trials have been shown. */
+static void add_trial(struct document *d, const struct report *r, const struct report_options *o)
+{
+	uint64_t number = trial_shown(r->workload, o);
+	struct report trial;
+
+	if (!number) {
+		document_add(d, BLOCK_HEADING, xstrdup("Processes, calls and sockets"));
+		document_add(d, BLOCK_TEXT, xstrdup("--trial N shows those of one traced trial."));
+		return;
+	}
+	trial = report_of_trial(r, number);
+	document_add(d, BLOCK_HEADING, xasprintf("Trial %ju in detail", (uintmax_t)number));
+	add_processes(d, &trial, o, false);
+	free(trial.processes);
+}
+
+void document_build(struct document *d, const struct report *r, const struct report_options *o)
+{
+	*d = (struct document){0};
+	document_add_head(d, r);
+	if (r->workload) {
+		document_add_workload(d, r, o);
+		add_trial(d, r, o);
+	} else {
+		add_processes(d, r, o, true);
+	}
+	document_add_trust(d, r);
 }

@@ -27,7 +27,7 @@ enum column_kind {
 };
 
 struct column {
-	const char *heading;
+	char *heading;
 	enum column_kind kind;
 	/* Where there is no room, higher goes first. The first column stays, a name with 0, too. */
 	unsigned int drop;
@@ -36,6 +36,7 @@ struct column {
 struct cell {
 	char *text; /* NULL: empty */
 	enum style style;
+	bool is_name; /* no figure of ours, although in a column of such */
 };
 
 struct table {
@@ -43,6 +44,11 @@ struct table {
 	size_t nr_columns, cap_columns;
 	struct cell *cells; /* row by row */
 	size_t nr_cells, cap_cells;
+	/*
+	 * Where there is no room, the columns that are left over stand in further tables below,
+	 * each with the first column again, instead of being left out.
+	 */
+	bool continues_below;
 };
 
 enum block_kind {
@@ -123,6 +129,11 @@ void document_add_tasks(struct document *d, const struct report *r,
 /* All sockets and drops; nothing where there are none. */
 void document_add_sockets(struct document *d, const struct report *r, unsigned int top);
 void document_add_drops(struct document *d, const struct report *r);
+/* Those that no traced socket owns. */
+void document_add_unowned_drops(struct document *d, const struct drops *drops);
+/* What ran, figures, threads, calls and drops of all trials of @r->workload. */
+void document_add_workload(struct document *d, const struct report *r,
+			   const struct report_options *o);
 /* The calls of a process or thread, whose figures @stats are; @arch is the machine's, or NULL. */
 void document_add_calls(struct document *d, const struct syscalls *calls,
 			const struct task_stats *stats, const char *arch, unsigned int top);

@@ -44,7 +44,7 @@ static void add_owned(struct document *d, const struct socket_rows *rows)
 	}
 }
 
-static void add_unowned(struct document *d, const struct drops *drops)
+void document_add_unowned_drops(struct document *d, const struct drops *drops)
 {
 	struct table *t;
 
@@ -70,6 +70,6 @@ void document_add_drops(struct document *d, const struct report *r)
 	if (is_owned)
 		add_owned(d, &rows);
 	if (r->drops.nr)
-		add_unowned(d, &r->drops);
+		document_add_unowned_drops(d, &r->drops);
 	socket_rows_free(&rows);
 }

@@ -6,6 +6,7 @@
 #include "base/escape.h"
 #include "model/fields.h"
 #include "model/names.h"
+#include "model/workload.h"
 #include "report/report.h"
 #include "report/stream.h"
 
@@ -131,6 +132,7 @@ static void put_field(struct json *j, const struct field *f, const void *from)
 {
 	const void *at = (const char *)from + f->offset;
 	const char *text;
+	uint64_t count;
 	int status;
 
 	switch (f->kind) {
@@ -154,6 +156,9 @@ static void put_field(struct json *j, const struct field *f, const void *from)
 		return put_count(j, f->name, *(const uint64_t *)at);
 	case FIELD_METRIC:
 		return put_metric(j, f->name, *(const uint64_t *)at);
+	case FIELD_ORDINAL:
+		count = *(const uint64_t *)at;
+		return put_metric(j, f->name, count ? count : METRIC_UNKNOWN);
 	case FIELD_U32:
 		return put_count(j, f->name, *(const uint32_t *)at);
 	case FIELD_PID:
@@ -340,6 +345,110 @@ static void put_process(struct json *j, const struct process *p)
 	close(j, '}');
 }
 
+/* --- workloads ---------------------------------------------------------------------------- */
+
+/* How long the group is that @name begins with, with its dot: "calls." of "calls.read"; or 0. */
+static size_t group_len(const char *name)
+{
+	const char *dot = strchr(name, '.');
+
+	return dot ? dot + 1 - name : 0;
+}
+
+static bool is_first_of_group(const struct facts *f, size_t at)
+{
+	size_t len = group_len(f->items[at].name);
+
+	for (size_t i = 0; i < at; i++)
+		if (len && !strncmp(f->items[i].name, f->items[at].name, len))
+			return false;
+	return true;
+}
+
+/* Groups are objects, where their first fact stands. */
+static void put_facts(struct json *j, const char *key, const struct facts *f)
+{
+	open(j, key, '{');
+	for (size_t i = 0; i < f->nr; i++) {
+		const char *name = f->items[i].name;
+		size_t len = group_len(name);
+		char group[64];
+
+		if (!len) {
+			put_metric(j, name, f->items[i].value);
+			continue;
+		}
+		if (!is_first_of_group(f, i))
+			continue;
+		snprintf(group, sizeof(group), "%.*s", (int)len - 1, name);
+		open(j, group, '{');
+		for (size_t k = i; k < f->nr; k++)
+			if (!strncmp(f->items[k].name, name, len))
+				put_metric(j, f->items[k].name + len, f->items[k].value);
+		close(j, '}');
+	}
+	close(j, '}');
+}
+
+/* With three decimals, whatever the locale. */
+static void put_decimal(struct json *j, const char *key, double value)
+{
+	uint64_t thousandths = value < 1e15 ? (uint64_t)(value * 1000 + 0.5) : (uint64_t)1e18;
+
+	begin_value(j, key);
+	fprintf(j->out, "%" PRIu64 ".%03" PRIu64, thousandths / 1000, thousandths % 1000);
+}
+
+static void put_figures(struct json *j, const struct workload_trial *t)
+{
+	open(j, "figures", '{');
+	for (size_t i = 0; i < nr_workload_figures; i++) {
+		char *name = workload_figure_name(&workload_figures[i], t);
+		double value;
+
+		if (workload_figure_of(&workload_figures[i], t, &value))
+			put_decimal(j, name, value);
+		free(name);
+	}
+	close(j, '}');
+}
+
+static void put_trial(struct json *j, const struct workload_trial *t)
+{
+	open(j, NULL, '{');
+	put_fields(j, trial_fields, t);
+	put_objects(j, "parts", part_fields, t->parts, t->nr_parts, sizeof(*t->parts));
+	open(j, "truth", '{');
+	for (size_t i = 0; i < t->nr_parts; i++)
+		put_facts(j, t->parts[i].role, &t->parts[i].truth);
+	close(j, '}');
+	open(j, "observed", '{');
+	for (size_t i = 0; i < t->nr_parts; i++)
+		put_facts(j, t->parts[i].role, &t->parts[i].observed);
+	close(j, '}');
+	put_facts(j, "results", &t->results);
+	open(j, "stats", '{');
+	put_metrics(j, trial_metrics, nr_trial_metrics, &t->stats);
+	close(j, '}');
+	put_figures(j, t);
+	close(j, '}');
+}
+
+static void put_workload(struct json *j, const struct workload_run *w)
+{
+	open(j, "workload", '{');
+	put_fields(j, workload_fields, w);
+	put_objects(j, "parameters", parameter_fields, w->parameters, w->nr_parameters,
+		    sizeof(*w->parameters));
+	put_objects(j, "environment", setting_fields, w->environment, w->nr_environment,
+		    sizeof(*w->environment));
+	open(j, "trials", '[');
+	for (size_t i = 0; i < w->nr_trials; i++)
+		put_trial(j, &w->trials[i]);
+	close(j, ']');
+	close(j, '}');
+}
+
 /* --- the report --------------------------------------------------------------------------- */
 
 static void put_capture(struct json *j, const struct report *r)
@@ -375,6 +484,8 @@ static int print(const struct report *r, const struct report_options *o, FILE *o
 	close(&j, ']');
 	put_drops(&j, &r->drops);
 	put_objects(&j, "audits", audit_fields, r->audits, r->nr_audits, sizeof(*r->audits));
+	if (r->workload)
+		put_workload(&j, r->workload);
 	close(&j, '}');
 	fputc('\n', out);
 	return report_flush(out);

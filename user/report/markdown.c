@@ -28,7 +28,7 @@ static void print_cell(const struct column *column, const struct cell *cell, FIL
 {
 	const char *text = cell->text ? cell->text : "";
 
-	if (column->kind == COLUMN_FIGURE)
+	if (column->kind == COLUMN_FIGURE && !cell->is_name)
 		fputs(text, out);
 	else
 		print_escaped(text, out);

@@ -11,6 +11,7 @@ struct report_options {
 	bool with_threads; /* rows per thread, not only per process */
 	/* At most this many system calls or sockets per table; 0: all. Text and Markdown only. */
 	unsigned int top;
+	uint64_t trial; /* of a workload, to show in detail; 0: none. Text and Markdown only. */
 	bool colour;
 	unsigned int width; /* of the terminal, columns; 0: not a terminal, natural width */
 	bool compact;	    /* JSON on one line (NDJSON) */

@@ -207,8 +207,12 @@ static void measure(struct layout *l)
 {
 	const struct table *t = l->table;
 
-	for (size_t c = 0; c < t->nr_columns; c++)
-		l->widths[c] = text_width(t->columns[c].heading);
+	for (size_t c = 0; c < t->nr_columns; c++) {
+		char *heading = escape_terminal(t->columns[c].heading);
+
+		l->widths[c] = text_width(heading);
+		free(heading);
+	}
 	for (size_t i = 0; i < t->nr_cells; i++) {
 		char *text = cell_text(t, i / t->nr_columns, i % t->nr_columns);
 		size_t width = text_width(text);
@@ -305,11 +309,16 @@ static int add_columns(struct libscols_table *tb, const struct layout *l, bool h
 	for (size_t c = 0; c < l->table->nr_columns; c++) {
 		const struct column *column = &l->table->columns[c];
 		struct libscols_column *cl;
+		char *heading, *fitting;
 
 		if (l->is_dropped[c])
 			continue;
-		cl = scols_table_new_column(tb, column->heading, 0,
+		heading = escape_terminal(column->heading);
+		fitting = shortened(heading, l->widths[c]);
+		cl = scols_table_new_column(tb, fitting, 0,
 					    column->kind == COLUMN_FIGURE ? SCOLS_FL_RIGHT : 0);
+		free(heading);
+		free(fitting);
 		if (!cl)
 			return -ENOMEM;
 		if (has_colour)
@@ -370,6 +379,44 @@ static int print_layout(const struct text_out *t, const struct layout *l)
 	return err;
 }
 
+/*
+ * Leaves, behind the first, as many columns from @from on as there is room for, one at least.
+ * Returns the first that is left over.
+ */
+static size_t keep_columns(struct layout *l, size_t from, int width)
+{
+	size_t to = from;
+
+	for (size_t c = 1; c < l->table->nr_columns; c++)
+		l->is_dropped[c] = true;
+	while (to < l->table->nr_columns) {
+		l->is_dropped[to] = false;
+		if (total_width(l, width) > (size_t)width && to > from) {
+			l->is_dropped[to] = true;
+			break;
+		}
+		to++;
+	}
+	return to;
+}
+
+/* One table below the other, until every column has been shown. */
+static int print_continued(const struct text_out *t, struct layout *l)
+{
+	size_t next = 1;
+	int err = 0;
+
+	while (!err && next < l->table->nr_columns) {
+		measure(l);
+		if (next > 1)
+			fputc('\n', t->out);
+		next = keep_columns(l, next, t->width);
+		fit(l, t->width);
+		err = print_layout(t, l);
+	}
+	return err;
+}
+
 static int print_table(const struct text_out *t, const struct table *table)
 {
 	struct layout l = {
@@ -380,9 +427,13 @@ static int print_table(const struct text_out *t, const struct table *table)
 	int err;
 
 	measure(&l);
-	if (t->width)
-		fit(&l, t->width);
-	err = print_layout(t, &l);
+	if (t->width && table->continues_below) {
+		err = print_continued(t, &l);
+	} else {
+		if (t->width)
+			fit(&l, t->width);
+		err = print_layout(t, &l);
+	}
 	free(l.widths);
 	free(l.is_dropped);
 	return err;

@@ -8,6 +8,9 @@
 #include "model/names.h"
 #include "report/document.h"
 
+/* Of audits of a workload with one name, so many that could not be made are told one by one. */
+#define MOST_NOT_MADE 3
+
 static void add_lost(struct document *d, const struct report *r)
 {
 	char count[UNITS_TEXT_LEN];
@@ -38,14 +41,35 @@ static bool is_first_to_hold(const struct report *r, size_t index)
 	return true;
 }
 
-/* "context_switches, cpu_time, lost", each once; NULL if none holds. */
+/* "12 of 13": of the audits called @name. */
+static char *share_that_holds(const struct report *r, const char *name)
+{
+	size_t nr = 0, nr_held = 0;
+
+	for (size_t i = 0; i < r->nr_audits; i++) {
+		if (strcmp(r->audits[i].name, name))
+			continue;
+		nr++;
+		nr_held += r->audits[i].ok == YES;
+	}
+	return xasprintf("%zu of %zu", nr_held, nr);
+}
+
+/*
+ * "context_switches, cpu_time, lost", each once; NULL if none holds. A workload has many of each,
+ * so that it says of how many.
+ */
 static char *names_that_hold(const struct report *r)
 {
 	char *names = NULL;
 
-	for (size_t i = 0; i < r->nr_audits; i++)
-		if (is_first_to_hold(r, i))
-			text_append(&names, ", ", xstrdup(r->audits[i].name));
+	for (size_t i = 0; i < r->nr_audits; i++) {
+		if (!is_first_to_hold(r, i))
+			continue;
+		text_append(&names, ", ", xstrdup(r->audits[i].name));
+		if (r->workload)
+			text_append(&names, " ", share_that_holds(r, r->audits[i].name));
+	}
 	return names;
 }
 
@@ -87,12 +111,41 @@ static void add_audit(struct document *d, const struct audit *a)
 		failed ? STYLE_FAILURE : STYLE_WARNING;
 }
 
+/* How many audits of the same name that could not be made stand before @index. */
+static size_t nr_not_made_before(const struct report *r, size_t index)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < index; i++)
+		nr += r->audits[i].ok == UNKNOWN &&
+		      !strcmp(r->audits[i].name, r->audits[index].name);
+	return nr;
+}
+
+/* The trials of a workload give the same reason again and again: the first few will do. */
+static bool is_shown(const struct report *r, size_t index)
+{
+	if (r->audits[index].ok == YES)
+		return false;
+	return !r->workload || r->audits[index].ok == NO ||
+	       nr_not_made_before(r, index) < MOST_NOT_MADE;
+}
+
 void document_add_trust(struct document *d, const struct report *r)
 {
+	size_t nr_left_out = 0;
+
 	document_add(d, BLOCK_HEADING, xstrdup("Audits and losses"));
 	add_summary(d, r);
-	for (size_t i = 0; i < r->nr_audits; i++)
-		if (r->audits[i].ok != YES)
+	for (size_t i = 0; i < r->nr_audits; i++) {
+		if (is_shown(r, i))
 			add_audit(d, &r->audits[i]);
+		else
+			nr_left_out += r->audits[i].ok != YES;
+	}
+	if (nr_left_out)
+		document_add_fact(d, "not made",
+				  xasprintf("%zu more of the same names", nr_left_out))
+			->style = STYLE_WARNING;
 	add_lost(d, r);
 }

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef SOCKTRACE_CMD_OUTPUT_H
+#define SOCKTRACE_CMD_OUTPUT_H
+
+#include "base/outfile.h"
+#include "cmd/options.h"
+
+/*
+ * Prints @r to @file, or (NULL) to standard output. If it cannot be trusted it is marked, and what
+ * does not hold is said. EXIT_COMPLETE, EXIT_UNTRUSTED, or EXIT_FAILED where it could not be
+ * written, with a message.
+ */
+int output_report(const struct options *o, struct report *r, struct outfile *file);
+/*
+ * The end of @file (NULL is fine): it appears only if the reports in it can be trusted (@code), or
+ * the person wants it all the same. Returns @code, or EXIT_FAILED where that does not succeed.
+ */
+int output_finish(const struct options *o, struct outfile *file, int code);
+
+#endif
