@@ -5,6 +5,7 @@
 # make install    DESTDIR= PREFIX=/usr/local
 # make check      all tests (does its own deps)
 # make demo       the main job, on a real server (does its own deps)
+# make artifacts  results/: the workloads, measured (does its own deps)
 # make help       every target
 
 OUT    ?= .output
@@ -32,8 +33,8 @@ endif
 BPF_SRCS  := $(wildcard bpf/*.bpf.c)
 BPF_OBJS  := $(BPF_SRCS:%.bpf.c=$(OUT)/%.bpf.o)
 SKEL      := $(OUT)/skel/socktrace.skel.h
-# base, model and report need neither libbpf nor privileges: the unit tests link these alone.
-PURE_SRCS := $(wildcard user/base/*.c user/model/*.c user/report/*.c)
+# base, model, report and workload need neither libbpf nor privileges: the unit tests link these alone.
+PURE_SRCS := $(wildcard user/base/*.c user/model/*.c user/report/*.c user/workload/*.c)
 KERN_SRCS := $(wildcard user/kernel/*.c user/capture/*.c user/cmd/*.c user/main.c)
 PURE_OBJS := $(PURE_SRCS:%.c=$(OUT)/%.o)
 KERN_OBJS := $(KERN_SRCS:%.c=$(OUT)/%.o)
@@ -59,13 +60,15 @@ endif
 help:
 	@echo 'make                      build $(OUT)/socktrace'
 	@echo 'make deps                 install the Debian packages that are missing'
-	@echo 'make demo                 attach to a real redis-server under load (root)'
+	@echo 'make demo                 run-workload gateway: load, trace and report (root)'
+	@echo 'make artifacts            results/: reports of the workloads; WORKLOADS="gateway feed" (root)'
 	@echo 'make check                all tests (root)'
 	@echo 'make check-unit           unit tests alone'
 	@echo 'make install DESTDIR= PREFIX=/usr/local'
 	@echo 'make bench-syscall        what tracing costs one call, against empty programs (root)'
 	@echo 'make bench-socket         what it costs programs that use sockets, the same way (root)'
 	@echo 'make bench-redis          what it costs a redis-server (root)'
+	@echo 'make bench-workload       the workloads beside redis-server, socat, haproxy and iperf3'
 	@echo 'make clean'
 	@echo 'SANITIZE=1 builds with ASan and UBSan, V=1 shows commands, CC=clang works too'
 
@@ -116,10 +119,13 @@ BUILD_PACKAGES := gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev zl
 TEST_PACKAGES := libcmocka-dev bats strace redis-server redis-tools nginx-light apache2-utils \
 	iperf3 curl socat nftables python3 python3-jsonschema gcc-multilib libclang-rt-14-dev \
 	man-db groff iproute2 procps util-linux git
+BENCH_PACKAGES := haproxy
 
-.PHONY: deps deps-build
+.PHONY: deps deps-bench
 deps:
 	@tests/deps.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
+deps-bench:
+	@tests/deps.sh $(BUILD_PACKAGES) $(TEST_PACKAGES) $(BENCH_PACKAGES)
 
 # --- tests ---------------------------------------------------------------------------------------
 
@@ -166,7 +172,13 @@ check: deps
 .PHONY: demo
 demo: deps
 	+$(Q)$(MAKE) --no-print-directory all
-	$(Q)tests/demo.sh $(OUT)/socktrace
+	$(Q)$(OUT)/socktrace run-workload gateway
+
+WORKLOADS ?= gateway feed forwarder
+.PHONY: artifacts
+artifacts: deps
+	+$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/artifacts.sh $(OUT)/socktrace $(WORKLOADS)
 
 # --- benchmarks ----------------------------------------------------------------------------------
 
@@ -198,6 +210,11 @@ bench-socket: all $(OUT)/bench/bench-socket
 .PHONY: bench-redis
 bench-redis: all $(OUT)/bench/bench-floor
 	$(Q)tests/bench/redis.sh $(OUT)/socktrace $(OUT)/bench/bench-floor $(ROUNDS)
+
+.PHONY: bench-workload
+bench-workload: deps-bench
+	+$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/bench/workload.py $(OUT)/socktrace $(ROUNDS)
 
 # --- installing ----------------------------------------------------------------------------------
 

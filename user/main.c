@@ -10,6 +10,8 @@
 static const struct command *const commands[] = {
 	&command_attach,
 	&command_run,
+	&command_run_workload,
+	&command_workload,
 	&command_report,
 	&command_doctor,
 };
@@ -27,7 +29,7 @@ static void print_help(FILE *out)
 	      "speed.\n\n",
 	      out);
 	for (size_t i = 0; i < NR_COMMANDS; i++)
-		fprintf(out, "  %-8s %-22s %s\n", commands[i]->name, commands[i]->args,
+		fprintf(out, "  %-12s %-22s %s\n", commands[i]->name, commands[i]->args,
 			commands[i]->summary);
 	fputs("\n  --help      this text; `socktrace COMMAND --help` for a command's options\n"
 	      "  --version   version, commit, libbpf\n",

@@ -64,6 +64,11 @@ table() {
 	socket) rows "$metrics" SOCKET_METRIC \
 		's/^SOCKET_METRIC\((\w+), (\w+), \w+, (\w+), "([^"]*)", "([^"]*)"\)$/| `\1.\2` | \3 | \4 | \5 |/p' ;;
 	spread) rows "$metrics" SOCKET_SPREAD 's/^SOCKET_SPREAD\((\w+), "([^"]*)"\)$/| `\1` | \2 |/p' ;;
+	sum) rows "$metrics" WORKLOAD_SUM \
+		's/^WORKLOAD_SUM\((\w+), (\w+), "([^"]*)"\)$/| `\1` | \2 | \3 |/p' ;;
+	figure) rows "$metrics" WORKLOAD_FIGURE \
+		's/^WORKLOAD_FIGURE\((\w+), "([^"]*)", "([^"]*)", "([^"]*)", \w+, "([^"]*)"\)$/| `\1` | \2 | \3 \/ \4 | \5 |/p' |
+		sed 's: /  | : | :' ;;
 	lost) rows "$lost" LOST 's/^LOST\(\w+, "([^"]*)", "([^"]*)"\)$/| `\1` | \2 |/p' ;;
 	esac | sed -E 's/\| COUNT \|/| count |/; s/\| NS \|/| ns |/; s/\| BYTES \|/| bytes |/'
 }
@@ -85,7 +90,7 @@ replace() {
 }
 
 if [[ ${1:-} == --update ]]; then
-	for name in task call socket spread lost; do
+	for name in task call socket spread sum figure lost; do
 		table "$name" >"$work/$name"
 		replace "$name"
 	done
@@ -95,7 +100,7 @@ elif (($#)); then
 	exit 2
 fi
 
-for name in task call socket spread lost; do
+for name in task call socket spread sum figure lost; do
 	table "$name" >"$work/wanted"
 	present "$name" >"$work/present"
 	diff "$work/present" "$work/wanted" >"$work/wrong" ||
@@ -147,7 +152,7 @@ result "docs/KERNELS.md names every probe" "$work/wrong"
 env -u MAKEFLAGS -u MAKELEVEL make -s -C "$root" --no-print-directory -f - print <<'EOF' | tr ' ' '\n' >"$work/names"
 include Makefile
 print:
-	@echo $(BUILD_PACKAGES) $(TEST_PACKAGES)
+	@echo $(BUILD_PACKAGES) $(TEST_PACKAGES) $(BENCH_PACKAGES)
 EOF
 named "$work/names" "$root/README.md"
 result "README.md says what every package of the Makefile is for" "$work/wrong"

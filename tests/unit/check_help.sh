@@ -35,15 +35,21 @@ result() {
 	fi
 }
 
-# "-d" and "--duration=SEC" from lines such as "  -d, --duration=SEC   End the trace".
+# options_of_help ARG...: "-d" and "--duration=SEC" from lines such as
+# "  -d, --duration=SEC   End the trace" of `socktrace ARG... --help`.
 options_of_help() {
-	"$socktrace" "$1" --help | sed -nE 's/^ {2,6}((-[^ -], )?--[a-z-]+(=[^ ]+)?).*/\1/p' |
-		sed 's/, /\n/' | sort
+	"$socktrace" "$@" --help | sed -nE 's/^ {2,6}((-[^ -], )?--[a-z0-9-]+(\[?=[^ ]+)?).*/\1/p' |
+		sed 's/, /\n/; s/\[=\(.*\)\]$/=\1/' | sort -u
 }
 
-# The same from lines such as ".It Fl d , Fl -duration Ns = Ns Ar SEC".
+# options_of_page PAGE [WORKLOAD]: the same from lines such as
+# ".It Fl d , Fl -duration Ns = Ns Ar SEC": those outside of sections such as ".Ss Of gateway", or
+# those of that section.
 options_of_page() {
-	sed -nE 's/^\.It (Fl .*)/\1/p' "$1" |
+	awk -v own=".Ss Of ${2-}" '
+		/^\.S[sh]/ { in_own = $0 == own; in_any = /^\.Ss Of / }
+		own == ".Ss Of " ? !in_any : in_own
+	' "$1" | sed -nE 's/^\.It (Fl .*)/\1/p' |
 		sed -E 's/\\&//g; s/ Ns = Ns Ar /=/; s/ , /\n/g' | sed 's/^Fl /-/' | sort
 }
 
@@ -59,21 +65,53 @@ for option in $("$socktrace" --help | sed -nE 's/^  (--[a-z-]+) .*/\1/p'); do
 done
 result "socktrace.1 names every command and option" "$work/wrong"
 
-for command in $commands; do
-	page=$man/socktrace-$command.1
+# same_options NAME PAGE [WORKLOAD]: holds the page, and the section of the workload, against
+# $work/help.
+same_options() {
 	: >"$work/wrong"
-	options_of_help "$command" >"$work/help"
 	if [[ ! -s $work/help ]]; then
-		echo "no option in socktrace $command --help" >"$work/wrong"
-	elif [[ ! -f $page ]]; then
+		echo "no option in socktrace $1 --help" >"$work/wrong"
+	elif [[ ! -f $2 ]]; then
 		echo "there is no such page" >"$work/wrong"
 	else
-		options_of_page "$page" >"$work/page"
+		{
+			options_of_page "$2"
+			[[ $# -lt 3 ]] || options_of_page "$man/socktrace-run-workload.1" "$3"
+		} | sort >"$work/page"
 		comm -23 "$work/help" "$work/page" | sed 's/$/ is in --help only/' >"$work/wrong"
 		comm -13 "$work/help" "$work/page" | sed 's/$/ is in the page only/' >>"$work/wrong"
 		uniq -d "$work/page" | sed 's/$/ is in the page twice/' >>"$work/wrong"
 	fi
-	result "socktrace-$command.1 has the options of socktrace $command --help" "$work/wrong"
+	result "${2##*/} has the options of socktrace $1 --help" "$work/wrong"
+}
+
+# names_in ARG...: of the list "  name  summary" that `socktrace ARG... --help` prints.
+names_in() {
+	"$socktrace" "$@" --help | sed -nE 's/^  ([a-z][a-z-]*) .*/\1/p'
+}
+
+for command in $commands; do
+	page=$man/socktrace-$command.1
+	case $command in
+	run-workload)
+		for workload in $(names_in run-workload); do
+			options_of_help run-workload "$workload" >"$work/help"
+			same_options "run-workload $workload" "$page" "$workload"
+		done
+		;;
+	workload) # of any role: the page says whose they are
+		for workload in $(names_in workload); do
+			for role in $(names_in workload "$workload"); do
+				options_of_help workload "$workload" "$role"
+			done | sort -u >"$work/help"
+			same_options "workload $workload" "$page" "$workload"
+		done
+		;;
+	*)
+		options_of_help "$command" >"$work/help"
+		same_options "$command" "$page"
+		;;
+	esac
 done
 
 for page in "$man"/*.1; do

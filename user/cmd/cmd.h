@@ -11,7 +11,8 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
-extern const struct command command_attach, command_run, command_report, command_doctor;
+extern const struct command command_attach, command_run, command_run_workload, command_workload,
+	command_report, command_doctor;
 
 /* What SIGPIPE did when socktrace started; a command that it runs gets that back. */
 extern void (*inherited_sigpipe)(int);
