@@ -372,6 +372,9 @@ int trials_run(struct trials *t)
 	if (code == EXIT_COMPLETE) {
 		code = output_report(&t->options, &r.report, file);
 		code = output_finish(&t->options, file, code);
+		/* Without its report a run is as if it had not been made. */
+		if (code == EXIT_FAILED)
+			code = EXIT_UNTRUSTED;
 	} else {
 		outfile_abort(file);
 	}

@@ -9,7 +9,7 @@
 #include "base/vec.h"
 
 /* The order of more trials than this is cut short. */
-#define MOST_IN_ORDER 24
+#define MOST_IN_ORDER 6
 
 /* --- trials ------------------------------------------------------------------------------- */
 
