@@ -309,11 +309,26 @@ static int stop_others(struct cast *c)
 	return 0;
 }
 
-static char *ended_how(const siginfo_t *info)
+static void say_how_it_ended(const struct cast *c, const struct cast_part *p, const siginfo_t *info)
 {
-	if (info->si_code == CLD_EXITED)
-		return xasprintf("it ended with status %d", info->si_status);
-	return xasprintf("it was killed by signal %d", info->si_status);
+	bool is_exit = info->si_code == CLD_EXITED;
+	__cleanup(free) char *how =
+		xasprintf(is_exit ? "it ended with status %d" : "it was killed by signal %d",
+			  info->si_status);
+
+	say_failed(c, p, how);
+}
+
+/* Why another program failed is still on its way from who listens to it, for a second at most. */
+static bool may_still_say_why(struct cast_part *p)
+{
+	uint64_t now_ns = part_now_ns();
+
+	if (!p->truth->is_foreign || p->truth->error[0])
+		return false;
+	if (!p->failed_ns)
+		p->failed_ns = now_ns;
+	return now_ns - p->failed_ns < 1000000000;
 }
 
 /* 1: the part ended well; 0: it goes on; -1: it failed. */
@@ -325,9 +340,9 @@ static int look_at(struct cast *c, struct cast_part *p)
 	if (waitid(P_PIDFD, p->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) || !info.si_pid)
 		return 0;
 	if (info.si_code != CLD_EXITED || info.si_status) {
-		__cleanup(free) char *how = ended_how(&info);
-
-		say_failed(c, p, how);
+		if (may_still_say_why(p))
+			return 0;
+		say_how_it_ended(c, p, &info);
 		return -1;
 	}
 	/* What another program counted is still on its way. */

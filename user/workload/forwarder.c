@@ -42,17 +42,17 @@ static const struct workload_option options[] = {
 
 static const struct role roles[] = {
 	{.name = "server",
-	 .summary = "The far end of the load: takes what comes, and answers",
+	 .summary = "The far end of the load: takes what comes, and answers.",
 	 .run = forwarder_server,
 	 .listens = true},
 	{.name = "forwarder",
-	 .summary = "Forwards TCP connections: one thread, epoll, non-blocking",
+	 .summary = "Forwards TCP connections: one thread, epoll, non-blocking.",
 	 .run = forwarder_relay,
 	 .listens = true,
 	 .connects = true,
 	 .is_subject = true},
 	{.name = "client",
-	 .summary = "Connects to the forwarder and makes the load",
+	 .summary = "Connects to the forwarder and makes the load.",
 	 .run = forwarder_client,
 	 .connects = true},
 };
@@ -73,6 +73,8 @@ static const char *const sysctls[] = {
 	NULL,
 };
 
+static uint64_t nr_sockets(const uint64_t *values);
+
 const struct workload workload_forwarder = {
 	.name = "forwarder",
 	.summary = "a TCP forwarder between a server and a client: bulk, requests, connections",
@@ -81,12 +83,19 @@ const struct workload workload_forwarder = {
 	.roles = roles,
 	.nr_roles = sizeof(roles) / sizeof(roles[0]),
 	.check = check,
+	.nr_sockets = nr_sockets,
 	.sysctls = sysctls,
 };
 
 static uint64_t value_of(const uint64_t *values, const char *name)
 {
 	return values[workload_option_index(&workload_forwarder, name)];
+}
+
+/* Four ends of each connection, and as many that have just ended. */
+static uint64_t nr_sockets(const uint64_t *values)
+{
+	return 8 * value_of(values, "streams");
 }
 
 static const char *check(const uint64_t *values)

@@ -54,7 +54,8 @@ struct part {
 	 */
 	int stop_fd;
 	struct truth *truth;
-	struct tally *tally; /* for the first thread: truth->tally */
+	/* For the first thread, unless others part_add_tally() while it runs: truth->tally. */
+	struct tally *tally;
 	int go_fd, ready_fd; /* part_ready()'s; -1: started by hand */
 };
 
