@@ -2,7 +2,7 @@
 #
 # make            build .output/socktrace
 # make deps       install the Debian packages that building and testing need, where missing
-# make install    DESTDIR= PREFIX=/usr/local
+# make install    DESTDIR= PREFIX=/usr/local; SETCAP=1: every user may trace
 # make check      all tests (does its own deps)
 # make demo       the main job, on a real server (does its own deps)
 # make artifacts  results/: the workloads, measured (does its own deps)
@@ -46,7 +46,7 @@ WARN    := -Wall -Wextra -Werror
 CFLAGS  ?= -O2 -g
 CPPFLAGS_ALL := -D_GNU_SOURCE -Iinclude -Iuser -I$(OUT)/skel $(CPPFLAGS)
 CFLAGS_ALL   := -std=gnu11 $(WARN) $(CFLAGS)
-LIBS_PURE := -lsmartcols -ljson-c -lseccomp
+LIBS_PURE := -lsmartcols -ljson-c -lseccomp -lcap-ng
 LIBS      := -lbpf -lelf -lz $(LIBS_PURE)
 
 ifeq ($(SANITIZE),1)
@@ -115,10 +115,10 @@ $(SKEL): $(OUT)/socktrace.bpf.o
 
 # The one list. README.md says what each is for.
 BUILD_PACKAGES := gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
-	libsmartcols-dev libjson-c-dev libseccomp-dev linux-libc-dev
+	libsmartcols-dev libjson-c-dev libseccomp-dev libcap-ng-dev linux-libc-dev
 TEST_PACKAGES := libcmocka-dev bats strace redis-server redis-tools nginx-light apache2-utils \
 	iperf3 curl socat nftables python3 python3-jsonschema gcc-multilib libclang-rt-14-dev \
-	man-db groff iproute2 procps util-linux git
+	man-db groff iproute2 procps util-linux libcap2-bin git
 BENCH_PACKAGES := haproxy
 
 .PHONY: deps deps-bench
@@ -226,6 +226,9 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/socktrace
 	install -m 644 $(MAN_PAGES) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/report.schema.json $(DESTDIR)$(PREFIX)/share/socktrace
+ifeq ($(SETCAP),1)
+	setcap cap_bpf,cap_perfmon=ep $(DESTDIR)$(PREFIX)/bin/socktrace
+endif
 
 .PHONY: clean
 clean:

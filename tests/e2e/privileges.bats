@@ -7,6 +7,8 @@ load lib/common
 suite_setup() {
 	need_root
 	need_program setpriv
+	need_program setcap
+	need_program capsh
 	# Where others may go.
 	PUBLIC=$(mktemp -d)
 	chmod 755 "$PUBLIC"
@@ -49,6 +51,65 @@ as_nobody() {
 	trace_end 0
 	sound "$PUBLIC/out/r.json"
 	[[ $(stat -c %u "$PUBLIC/out/r.json") -eq 65534 ]]
+}
+
+# capabilities PID: the effective ones by name, as setpriv(1) has them.
+capabilities() {
+	capsh --decode="$(sed -n 's/^CapEff:\t//p' "/proc/$1/status")"
+}
+
+@test "once it traces, socktrace has no capability that it does not need, nor will get one" {
+	sleep infinity 3>&- &
+	trace_start attach -F json -o "$T/report.json" $!
+	[[ $(capabilities "$TRACE") == *=cap_dac_override,cap_fowner,cap_sys_ptrace,cap_syslog,cap_perfmon,cap_bpf ]]
+	grep -qP '^NoNewPrivs:\t1$' "/proc/$TRACE/status"
+	kill -INT "$TRACE"
+	trace_end 0
+	sound "$T/report.json"
+}
+
+@test "a command that is run keeps the privileges of who started it" {
+	grep -E '^(Cap|NoNewPrivs)' /proc/self/status >"$T/ours"
+	"$SOCKTRACE" run -q -o "$T/report.txt" -- grep -E '^(Cap|NoNewPrivs)' /proc/self/status >"$T/its"
+	diff "$T/ours" "$T/its"
+}
+
+# with_file_capabilities LIST COMMAND...: as nobody, by capabilities of the file.
+with_file_capabilities() {
+	setcap "$1=ep" "$PUBLIC/socktrace"
+	run --separate-stderr as_nobody "$PUBLIC/socktrace" "${@:2}"
+	setcap -r "$PUBLIC/socktrace"
+}
+
+@test "with capabilities of its file, an ordinary user can attach, run and run-workload" {
+	as_nobody sleep infinity 3>&- &
+	with_file_capabilities cap_bpf,cap_perfmon attach -d 0.1 -F json -o "$PUBLIC/out/r.json" $!
+	[[ $status -eq 0 ]]
+	sound "$PUBLIC/out/r.json"
+	with_file_capabilities cap_bpf,cap_perfmon run -F json -o "$PUBLIC/out/r.json" -- sh -c 'exit 7'
+	[[ $status -eq 7 ]]
+	sound "$PUBLIC/out/r.json"
+	for workload in gateway feed forwarder; do
+		with_file_capabilities cap_bpf,cap_perfmon run-workload "$workload" --trials 1 \
+			-F json -o "$PUBLIC/out/r.json"
+		[[ $status -eq 0 ]]
+	done
+}
+
+@test "without one of the two, attach, run and run-workload name it" {
+	local held missing command
+	as_nobody sleep infinity 3>&- &
+	local target=$!
+	for held in cap_bpf cap_perfmon; do
+		missing=CAP_PERFMON
+		[[ $held == cap_bpf ]] || missing=CAP_BPF
+		for command in "attach $target" "run-workload feed" "run true" doctor; do
+			# shellcheck disable=SC2086
+			with_file_capabilities "$held" $command
+			[[ $status -eq 3 || ($command == run* && $status -eq 125) ]]
+			[[ $output$stderr == *$missing* ]]
+		done
+	done
 }
 
 @test "doctor without privileges says what is missing and ends with 3" {

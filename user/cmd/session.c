@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/capabilities.h"
 #include "base/cleanup.h"
 #include "base/msg.h"
 #include "base/outfile.h"
@@ -18,6 +19,7 @@
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/session.h"
+#include "kernel/explain.h"
 
 static const int session_signals[] = {
 	SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
@@ -270,6 +272,24 @@ static int start(struct loop *l)
 	return EXIT_FAILED;
 }
 
+/* What the rest of the session does not need is given up. The command has its own since its fork.
+ */
+static int give_up_privileges(const struct session *s)
+{
+	uint64_t keep = privileges_to_go_on();
+	int err;
+
+	if (s->options.output) /* its directory may be another user's, who called sudo(8) */
+		keep |= CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER);
+	if (s->options.user) /* signals are passed on to it */
+		keep |= CAPABILITY(CAP_KILL);
+	err = capabilities_keep(keep);
+	if (!err)
+		return EXIT_COMPLETE;
+	msg_error("give up privileges that are not needed any more: %s", strerror(-err));
+	return EXIT_FAILED;
+}
+
 static void say_tracing(const struct session *s)
 {
 	if (s->child)
@@ -340,6 +360,8 @@ int session_run(struct session *s)
 		l.exit_code = EXIT_FAILED;
 	else
 		l.exit_code = start(&l);
+	if (l.exit_code == EXIT_COMPLETE)
+		l.exit_code = give_up_privileges(s);
 	if (l.exit_code == EXIT_COMPLETE)
 		trace(&l);
 	l.exit_code = output_finish(&s->options, l.file, l.exit_code);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/capabilities.h"
 #include "base/cleanup.h"
 #include "base/msg.h"
 #include "base/outfile.h"
@@ -20,6 +21,7 @@
 #include "cmd/output.h"
 #include "cmd/session.h"
 #include "cmd/trials.h"
+#include "kernel/explain.h"
 #include "model/workload.h"
 #include "workload/cast.h"
 
@@ -273,10 +275,8 @@ static int run_all(struct runner *r)
 	}
 	if (code != EXIT_COMPLETE)
 		msg_error("%s after %zu of %zu trials; there is no report",
-			  r->is_interrupted ? "interrupted"
-					    : "the workload was not served in full:"
-					      " given up",
-			  r->nr_done ? r->nr_done - 1 : 0, r->nr_all);
+			  r->is_interrupted ? "interrupted" : "given up", r->nr_done - 1,
+			  r->nr_all);
 	return code;
 }
 
@@ -335,6 +335,38 @@ static int open_signals(struct runner *r)
 	return r->signal_fd < 0 ? -errno : 0;
 }
 
+static bool has_any_links(const struct sweep *s)
+{
+	const char *texts[MAX_OPTIONS];
+	uint64_t values[MAX_OPTIONS];
+	bool any = false;
+
+	for (size_t cell = 0; cell < s->nr_cells; cell++) {
+		sweep_cell(s, cell, texts, values);
+		any |= has_links(s->workload, values);
+	}
+	return any;
+}
+
+/* What is left is for loading programs, and for starting parts as somebody else. */
+static int give_up_privileges(const struct trials *t)
+{
+	uint64_t keep = privileges_to_go_on() | CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) |
+			CAPABILITY(CAP_KILL) | CAPABILITY(CAP_SYS_NICE) |
+			CAPABILITY(CAP_SYS_RESOURCE);
+	int err;
+
+	if (has_any_links(&t->sweep))
+		keep |= CAPABILITY(CAP_SYS_ADMIN) | CAPABILITY(CAP_NET_ADMIN);
+	if (t->options.output) /* its directory may be another user's, who called sudo(8) */
+		keep |= CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER);
+	err = capabilities_keep(keep);
+	if (!err)
+		return EXIT_COMPLETE;
+	msg_error("give up privileges that are not needed: %s", strerror(-err));
+	return EXIT_FAILED;
+}
+
 static int prepare(struct runner *r)
 {
 	const struct workload *w = r->trials->sweep.workload;
@@ -354,7 +386,7 @@ static int prepare(struct runner *r)
 	r->report.workload->name = xstrdup(w->name);
 	add_parameters(r->report.workload, &r->trials->sweep);
 	add_environment(r->report.workload, w);
-	return EXIT_COMPLETE;
+	return give_up_privileges(r->trials);
 }
 
 int trials_run(struct trials *t)

@@ -37,6 +37,19 @@ bool privilege_held(const struct privilege *p)
 	return effective_capabilities() & (1ULL << p->number | 1ULL << CAP_SYS_ADMIN);
 }
 
+uint64_t privileges_to_go_on(void)
+{
+	uint64_t held = effective_capabilities();
+	uint64_t keep = 1ULL << CAP_SYS_PTRACE | 1ULL << CAP_SYSLOG;
+
+	for (size_t i = 0; i < nr_privileges; i++) {
+		uint64_t own = 1ULL << privileges[i].number;
+
+		keep |= held & own ? own : 1ULL << CAP_SYS_ADMIN;
+	}
+	return keep;
+}
+
 static char *missing_privileges(void)
 {
 	char *text = NULL;

@@ -3,6 +3,7 @@
 #define SOCKTRACE_KERNEL_EXPLAIN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "kernel/kernel.h"
 
@@ -18,6 +19,12 @@ extern const struct privilege privileges[];
 extern const size_t nr_privileges;
 /* True if this process has @p, or CAP_SYS_ADMIN, which includes it (capabilities(7)). */
 bool privilege_held(const struct privilege *p);
+/*
+ * The capabilities by which a trace that has begun goes on: those of privileges[], or CAP_SYS_ADMIN
+ * in the place of one that is not held; and, if held, those to know other users' processes by their
+ * executable and the kernel's functions by their names. Bits by number.
+ */
+uint64_t privileges_to_go_on(void);
 
 /* Says on standard error why kernel_open() failed with @err, and what to do. */
 void explain_failure(const struct kernel *k, int err);
