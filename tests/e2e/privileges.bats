@@ -61,7 +61,7 @@ capabilities() {
 @test "once it traces, socktrace has no capability that it does not need, nor will get one" {
 	sleep infinity 3>&- &
 	trace_start attach -F json -o "$T/report.json" $!
-	[[ $(capabilities "$TRACE") == *=cap_dac_override,cap_fowner,cap_sys_ptrace,cap_syslog,cap_perfmon,cap_bpf ]]
+	[[ $(capabilities "$TRACE") == *=cap_chown,cap_dac_override,cap_fowner,cap_sys_ptrace,cap_syslog,cap_perfmon,cap_bpf ]]
 	grep -qP '^NoNewPrivs:\t1$' "/proc/$TRACE/status"
 	kill -INT "$TRACE"
 	trace_end 0

@@ -174,18 +174,48 @@ static void test_an_earlier_file_survives_an_abort(void **state)
 	assert_int_equal(count_names(dir), 1);
 }
 
-/* The mode of the only other name in the directory. */
+/* The mode of the file in the directory that is open and has no name. */
 static mode_t mode_of_temporary(void)
 {
-	DIR *d = opendir(dir);
-	char name[400] = "";
+	DIR *d = opendir("/proc/self/fd");
 	struct dirent *e;
+	mode_t mode = 0;
 
-	while ((e = readdir(d)))
-		if (!strncmp(e->d_name, ".socktrace-", 11))
-			snprintf(name, sizeof(name), "%s/%s", dir, e->d_name);
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		char target[400] = "";
+		struct stat st;
+
+		if (readlinkat(dirfd(d), e->d_name, target, sizeof(target) - 1) < 0 ||
+		    strncmp(target, dir, strlen(dir)) || fstatat(dirfd(d), e->d_name, &st, 0))
+			continue;
+		if (S_ISREG(st.st_mode) && !st.st_nlink)
+			mode = st.st_mode;
+	}
 	closedir(d);
-	return mode_of(name);
+	return mode;
+}
+
+static void test_a_process_that_is_killed_leaves_nothing(void **state)
+{
+	int status;
+	pid_t child;
+
+	(void)state;
+	write_file(path, "earlier", 0644);
+	child = fork();
+	if (!child) {
+		struct outfile *f;
+
+		if (outfile_open(&f, path) || fputs("later", outfile_stream(f)) < 0 ||
+		    fflush(outfile_stream(f)))
+			_exit(1);
+		raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(count_names(dir), 1);
+	assert_content(path, "earlier");
 }
 
 static void test_an_earlier_file_gives_its_mode(void **state)
@@ -515,6 +545,7 @@ int main(void)
 		IN_DIR(test_aborting_leaves_nothing),
 		IN_DIR(test_an_earlier_file_survives_an_abort),
 		IN_DIR(test_an_earlier_file_gives_its_mode),
+		IN_DIR(test_a_process_that_is_killed_leaves_nothing),
 		IN_DIR(test_symbolic_links_are_refused),
 		IN_DIR(test_directories_are_refused),
 		IN_DIR(test_fifos_and_devices_are_refused_without_waiting),

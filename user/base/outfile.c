@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/cleanup.h"
 #include "base/escape.h"
 #include "base/msg.h"
 #include "base/outfile.h"
@@ -90,26 +91,72 @@ static int open_directory(struct outfile *f, const char *path)
 
 /* --- the temporary file ------------------------------------------------------------------- */
 
+/* A name for it that no file there has; EEXIST where chance has chosen one that has. */
+static int choose_temp(struct outfile *f)
+{
+	uint64_t suffix;
+
+	if (getrandom(&suffix, sizeof(suffix), 0) != sizeof(suffix))
+		return -errno;
+	snprintf(f->temp, sizeof(f->temp), ".socktrace-%016" PRIx64 ".tmp", suffix);
+	return 0;
+}
+
+/* Where files cannot be without a name: -errno. */
+static int create_named(struct outfile *f, mode_t mode)
+{
+	int err;
+
+	do {
+		err = choose_temp(f);
+		if (err)
+			break;
+		f->fd = openat(f->dir_fd, f->temp,
+			       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+		err = f->fd < 0 ? -errno : 0;
+	} while (err == -EEXIST);
+	if (err)
+		f->temp[0] = '\0';
+	return err;
+}
+
+/*
+ * A file without a name is gone with this process, whatever ends it (open(2), O_TMPFILE). Not every
+ * file system has them.
+ */
 static int create_temp(struct outfile *f)
 {
 	/* An earlier file may be private: until it has its mode, so is the new one. */
 	mode_t mode = f->had_earlier ? 0600 : 0666;
-	uint64_t suffix;
+	int err = 0;
 
-	for (int tries = 0; tries < 100; tries++) {
-		if (getrandom(&suffix, sizeof(suffix), 0) != sizeof(suffix))
-			return fail(f, "get random bytes for", -errno, "try again");
-		snprintf(f->temp, sizeof(f->temp), ".socktrace-%016" PRIx64 ".tmp", suffix);
-		f->fd = openat(f->dir_fd, f->temp,
-			       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-		if (f->fd >= 0 || errno != EEXIST)
-			break;
-	}
-	if (f->fd >= 0)
+	f->fd = openat(f->dir_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+	if (f->fd < 0)
+		err = errno == EOPNOTSUPP || errno == EISDIR ? create_named(f, mode) : -errno;
+	if (!err)
+		return 0;
+	return fail(f, "create a file beside", err,
+		    "name a file in a directory that you may write to");
+}
+
+/* Gives a file without a name one, for rename(2), which linkat(2) cannot do over an earlier file.
+ */
+static int name_temp(struct outfile *f)
+{
+	__cleanup(free) char *path = xasprintf("/proc/self/fd/%d", f->fd);
+	int err;
+
+	if (f->temp[0])
+		return 0;
+	do {
+		err = choose_temp(f);
+		if (!err && linkat(AT_FDCWD, path, f->dir_fd, f->temp, AT_SYMLINK_FOLLOW))
+			err = -errno;
+	} while (err == -EEXIST);
+	if (!err)
 		return 0;
 	f->temp[0] = '\0';
-	return fail(f, "create a file beside", -errno,
-		    "name a file in a directory that you may write to");
+	return fail(f, "name the finished file beside", err, "name another file");
 }
 
 /* A number from the environment that sudo sets; false if it is not there or not an id. */
@@ -211,6 +258,10 @@ static int finish_content(struct outfile *f)
 
 static int take_name(struct outfile *f)
 {
+	int err = name_temp(f);
+
+	if (err)
+		return err;
 	if (renameat(f->dir_fd, f->temp, f->dir_fd, f->name))
 		return fail(f, "rename the finished file to", -errno, "name another file");
 	f->temp[0] = '\0';

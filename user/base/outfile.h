@@ -6,7 +6,8 @@
 
 /*
  * An output file that appears whole or not at all: written to a temporary file in the same
- * directory, then fsync and rename(2). An earlier file survives a failed run.
+ * directory, which has no name where the file system can do that, then fsync and rename(2). An
+ * earlier file survives a failed run.
  *
  *	struct outfile *f;
  *	err = outfile_open(&f, path);   0 or -errno, message printed

@@ -496,6 +496,9 @@ static int begin(struct capture *c)
 		err = kernel_begin(c->kernel);
 	if (err)
 		msg_error("begin to trace: %s; see `socktrace doctor`", strerror(-err));
+	/* Who they are, before one of them can end. */
+	if (!err)
+		note_processes(c);
 	c->setup_ns = clock_ns(CLOCK_MONOTONIC) - c->options.setup_began_ns;
 	return err ?: check_targets(c);
 }

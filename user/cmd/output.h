@@ -2,8 +2,13 @@
 #ifndef SOCKTRACE_CMD_OUTPUT_H
 #define SOCKTRACE_CMD_OUTPUT_H
 
+#include "base/capabilities.h"
 #include "base/outfile.h"
 #include "cmd/options.h"
+
+/* By which root gives sudo's caller a file in a directory that may not be root's. */
+#define CAPABILITIES_TO_WRITE \
+	(CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER))
 
 /*
  * Prints @r to @file, or (NULL) to standard output. If it cannot be trusted it is marked, and what

@@ -53,6 +53,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options_init_children(state, 3);
 		state->child_inputs[3] = t;
 		return 0;
+	case ARGP_KEY_ARG:
+		workload_refuse_argument(state, arg);
+		return 0;
 	case ARGP_KEY_END:
 		sweep_check(state, &t->sweep);
 		return 0;

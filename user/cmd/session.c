@@ -279,8 +279,8 @@ static int give_up_privileges(const struct session *s)
 	uint64_t keep = privileges_to_go_on();
 	int err;
 
-	if (s->options.output) /* its directory may be another user's, who called sudo(8) */
-		keep |= CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER);
+	if (s->options.output)
+		keep |= CAPABILITIES_TO_WRITE;
 	if (s->options.user) /* signals are passed on to it */
 		keep |= CAPABILITY(CAP_KILL);
 	err = capabilities_keep(keep);

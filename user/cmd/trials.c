@@ -124,7 +124,7 @@ static int wait_for_end(struct runner *r, struct cast *cast, struct capture *c)
 		fds[1] = (struct pollfd){c ? capture_fd(c) : -1, POLLIN, 0};
 		for (size_t i = 0; i < cast->nr_parts; i++)
 			fds[2 + i] = (struct pollfd){
-				cast->parts[i].has_ended ? -1 : cast->parts[i].pidfd, POLLIN, 0};
+				cast->parts[i].ended_ns ? -1 : cast->parts[i].pidfd, POLLIN, 0};
 		if (poll(fds, 2 + cast->nr_parts, CAPTURE_POLL_MS) < 0 && errno != EINTR) {
 			msg_error("wait for the workload: %s", strerror(errno));
 			return EXIT_FAILED;
@@ -358,8 +358,8 @@ static int give_up_privileges(const struct trials *t)
 
 	if (has_any_links(&t->sweep))
 		keep |= CAPABILITY(CAP_SYS_ADMIN) | CAPABILITY(CAP_NET_ADMIN);
-	if (t->options.output) /* its directory may be another user's, who called sudo(8) */
-		keep |= CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER);
+	if (t->options.output)
+		keep |= CAPABILITIES_TO_WRITE;
 	err = capabilities_keep(keep);
 	if (!err)
 		return EXIT_COMPLETE;

@@ -75,6 +75,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		state->child_inputs[0] = input;
 		return 0;
 	}
+	if (key == ARGP_KEY_ARG)
+		workload_refuse_argument(state, arg);
 	if (key < KEY_WORKLOAD_OPTION || key >= KEY_WORKLOAD_OPTION + (int)w->nr_options)
 		return ARGP_ERR_UNKNOWN;
 	input->values[key - KEY_WORKLOAD_OPTION] =

@@ -127,6 +127,13 @@ void workload_join_switches(const struct workload *w, int *argc, char **argv)
 	}
 }
 
+void workload_refuse_argument(struct argp_state *state, const char *arg)
+{
+	__cleanup(free) char *shown = escape_terminal(arg);
+
+	argp_error(state, "'%s' is not an option", shown);
+}
+
 uint64_t workload_option_value(struct argp_state *state, const struct workload_option *o,
 			       const char *text)
 {

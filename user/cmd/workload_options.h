@@ -21,6 +21,8 @@ const struct role *workload_role_argument(int *argc, char **argv, const struct w
 					  int *code);
 /* Lets `--switch yes` be written for the rows that may stand alone: as `--switch=yes`. */
 void workload_join_switches(const struct workload *w, int *argc, char **argv);
+/* A word that is no option: wrong usage, the program ends. */
+void workload_refuse_argument(struct argp_state *state, const char *arg);
 /* One value, or wrong usage (the program ends). */
 uint64_t workload_option_value(struct argp_state *state, const struct workload_option *o,
 			       const char *text);

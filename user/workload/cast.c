@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -26,6 +27,8 @@
 #define READY_MS 20000
 /* Without a call of the load for so long, nothing moves any more. */
 #define STALLED_NS 20000000000ULL
+/* Time for the results of another program, after its end. */
+#define FOREIGN_NS 3000000000ULL
 /* Time for the other parts to finish what is under way. */
 #define STOP_NS 15000000000ULL
 
@@ -309,51 +312,99 @@ static int stop_others(struct cast *c)
 	return 0;
 }
 
-static void say_how_it_ended(const struct cast *c, const struct cast_part *p, const siginfo_t *info)
+/* Whether the part has ended, and how; it stays to be waited for. */
+static bool has_ended(const struct cast_part *p, siginfo_t *info)
 {
-	bool is_exit = info->si_code == CLD_EXITED;
-	__cleanup(free) char *how =
-		xasprintf(is_exit ? "it ended with status %d" : "it was killed by signal %d",
-			  info->si_status);
-
-	say_failed(c, p, how);
+	*info = (siginfo_t){};
+	return !waitid(P_PIDFD, p->pidfd, info, WEXITED | WNOHANG | WNOWAIT) && info->si_pid;
 }
 
-/* Why another program failed is still on its way from who listens to it, for a second at most. */
-static bool may_still_say_why(struct cast_part *p)
+static bool was_killed(const siginfo_t *info)
 {
-	uint64_t now_ns = part_now_ns();
+	return info->si_code != CLD_EXITED;
+}
 
-	if (!p->truth->is_foreign || p->truth->error[0])
-		return false;
-	if (!p->failed_ns)
-		p->failed_ns = now_ns;
-	return now_ns - p->failed_ns < 1000000000;
+static void say_how_it_ended(const struct cast *c, const struct cast_part *p, const siginfo_t *info)
+{
+	__cleanup(free) char *how = xasprintf(was_killed(info) ? "it was killed by signal %d"
+							       : "it ended with status %d",
+					      info->si_status);
+
+	if (was_killed(info))
+		msg_error("%s %s (process %d): %s", c->options.workload->name, p->role->name,
+			  p->pid, how);
+	else
+		say_failed(c, p, how);
+}
+
+/*
+ * Part @p failed, perhaps because another one was killed: its peers see its connections end before
+ * we see its process end. Says what was first, as far as that shows within a moment.
+ */
+static void say_first_failure(const struct cast *c, const struct cast_part *p,
+			      const siginfo_t *info)
+{
+	const struct timespec pause = {.tv_nsec = 10000000};
+
+	for (int looks = 0; looks < 20 && !was_killed(info); looks++) {
+		for (size_t i = 0; i < c->nr_parts; i++) {
+			siginfo_t other;
+
+			if (c->parts[i].has_ended || !has_ended(&c->parts[i], &other) ||
+			    !was_killed(&other))
+				continue;
+			say_how_it_ended(c, &c->parts[i], &other);
+			return;
+		}
+		nanosleep(&pause, NULL);
+	}
+	say_how_it_ended(c, p, info);
+}
+
+/* What another program did, or why it failed, is told by who listens to it: a little later. */
+static bool may_still_say_why(const struct cast_part *p)
+{
+	return p->truth->is_foreign && !p->truth->error[0] &&
+	       part_now_ns() - p->ended_ns < FOREIGN_NS;
+}
+
+/* The part has ended without a failure. 1: it is done; 0: its results are on their way; -1. */
+static int look_at_results(struct cast *c, struct cast_part *p)
+{
+	bool is_load = p == &c->parts[c->nr_parts - 1];
+	uint64_t since_ns = p->ended_ns > c->stop_ns ? p->ended_ns : c->stop_ns;
+	siginfo_t info;
+
+	if (__atomic_load_n(&p->truth->is_complete, __ATOMIC_ACQUIRE)) {
+		if (!is_load && !c->is_stopping) {
+			say_failed(c, p, "it ended before the load did");
+			return -1;
+		}
+		p->has_ended = waitid(P_PIDFD, p->pidfd, &info, WEXITED) == 0;
+		return p->has_ended;
+	}
+	/* Of another program that serves they come after the stop. */
+	if ((!is_load && !c->is_stopping) || part_now_ns() - since_ns < FOREIGN_NS)
+		return 0;
+	say_failed(c, p, "it ended without its results");
+	return -1;
 }
 
 /* 1: the part ended well; 0: it goes on; -1: it failed. */
 static int look_at(struct cast *c, struct cast_part *p)
 {
-	siginfo_t info = {};
-	bool is_load = p == &c->parts[c->nr_parts - 1];
+	siginfo_t info;
 
-	if (waitid(P_PIDFD, p->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) || !info.si_pid)
+	if (!has_ended(p, &info))
 		return 0;
-	if (info.si_code != CLD_EXITED || info.si_status) {
-		if (may_still_say_why(p))
-			return 0;
-		say_how_it_ended(c, p, &info);
-		return -1;
-	}
-	/* What another program counted is still on its way. */
-	if (!__atomic_load_n(&p->truth->is_complete, __ATOMIC_ACQUIRE))
+	if (!p->ended_ns)
+		p->ended_ns = part_now_ns();
+	if (!was_killed(&info) && !info.si_status)
+		return look_at_results(c, p);
+	if (!was_killed(&info) && may_still_say_why(p))
 		return 0;
-	if (!is_load && !c->is_stopping) {
-		say_failed(c, p, "it ended before the load did");
-		return -1;
-	}
-	p->has_ended = waitid(P_PIDFD, p->pidfd, &info, WEXITED) == 0;
-	return p->has_ended;
+	say_first_failure(c, p, &info);
+	return -1;
 }
 
 static uint64_t nr_calls(const struct truth *t)

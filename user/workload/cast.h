@@ -30,7 +30,7 @@ struct cast_part {
 	int go_fd;    /* to the part: a byte lets it go, a second one is the end; -1: closed */
 	int ready_fd; /* from the part: a byte when it is ready */
 	bool has_ended;
-	uint64_t failed_ns; /* another program, when its failure was seen; 0: not yet */
+	uint64_t ended_ns; /* when its end was seen; its results may come later. 0: not yet */
 };
 
 struct cast {

@@ -266,7 +266,8 @@ static int watch_client(struct program *g)
 	if (end_of_output(g, 1000 * seconds + FORWARDER_LIMIT_NS / 1000000))
 		return -1;
 	if (iperf3_parse(said(g), &result))
-		return part_fail(g->part, "iperf3 gave no result: %.200s", said(g));
+		return part_fail(g->part, "iperf3 gave no result, but: %.*s",
+				 (int)strcspn(said(g) + 1, "\n"), said(g) + 1);
 	if (result.error[0])
 		return part_fail(g->part, "iperf3: %s", result.error);
 	part_result(g->part, "bytes", result.bytes);

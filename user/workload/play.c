@@ -40,6 +40,15 @@ static void print_facts(const struct fact *facts, uint32_t nr)
 		printf("%s: %" PRIu64 "\n", facts[i].name, facts[i].value);
 }
 
+static bool is_among(const struct fact *facts, uint32_t nr, const char *name)
+{
+	for (uint32_t i = 0; i < nr; i++) {
+		if (!strcmp(facts[i].name, name))
+			return true;
+	}
+	return false;
+}
+
 /* For a person: what it did, one figure a line. */
 static void print_truth(const struct truth *t)
 {
@@ -51,7 +60,11 @@ static void print_truth(const struct truth *t)
 			       counted_call_names[i], c->calls, c->errors, c->bytes);
 	}
 	print_facts(t->facts, t->nr_facts);
-	print_facts(t->results, t->nr_results);
+	/* What was done and what was measured can be the same: the requests of a load. */
+	for (uint32_t i = 0; i < t->nr_results; i++) {
+		if (!is_among(t->facts, t->nr_facts, t->results[i].name))
+			print_facts(&t->results[i], 1);
+	}
 }
 
 static struct truth *map_truth(const struct play *play)
