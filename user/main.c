@@ -18,7 +18,7 @@ static const struct command *const commands[] = {
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-void (*inherited_sigpipe)(int);
+void (*inherited_sigpipe)(int), (*inherited_sigxfsz)(int);
 
 static void print_help(FILE *out)
 {
@@ -40,8 +40,9 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
-	/* A reader of our output that goes away is an error to report, not a death. */
+	/* A reader of our output that goes away is an error to report, not a death; so is a limit. */
 	inherited_sigpipe = signal(SIGPIPE, SIG_IGN);
+	inherited_sigxfsz = signal(SIGXFSZ, SIG_IGN);
 	kernel_init_messages();
 	if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
 		print_help(stdout);

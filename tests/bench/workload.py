@@ -174,7 +174,7 @@ def feed(batch):
     with listening(part("feed", "subscriber", *size), 1) as address:
         x = figures(part("feed", "publisher", "--connect", address, *size,
                          "--messages", "500000", "--batch", str(batch)), 0)
-    return x["messages"] / x["duration_ns"] * 1e9
+    return x["messages_published"] / x["duration_ns"] * 1e9
 
 
 def iperf3():

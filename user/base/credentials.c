@@ -35,6 +35,7 @@ int credentials_unprivileged(struct credentials *c)
 	if (sudo_uid && !credentials_find(sudo_uid, c) && c->uid)
 		return 0;
 	free(c->name);
+	c->name = NULL;
 	return credentials_find("nobody", c);
 }
 

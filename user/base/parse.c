@@ -47,9 +47,9 @@ int parse_seconds(const char *text, uint64_t *ns)
 
 	if (!whole)
 		return -EINVAL;
-	if (whole > 12)
-		return -ERANGE;
-	seconds = strtoull(text, NULL, 10);
+	seconds = strtoull(text, NULL, 10); /* of too many digits: UINT64_MAX */
+	if (seconds > MAX_SECONDS)
+		seconds = MAX_SECONDS + 1;
 	sum = seconds * NS_PER_S;
 	if (text[whole] == '.') {
 		const char *fraction = text + whole + 1;
@@ -62,7 +62,7 @@ int parse_seconds(const char *text, uint64_t *ns)
 	} else if (text[whole]) {
 		return -EINVAL;
 	}
-	if (!sum || seconds > MAX_SECONDS)
+	if (!sum || sum > MAX_SECONDS * NS_PER_S)
 		return -ERANGE;
 	*ns = sum;
 	return 0;

@@ -14,8 +14,8 @@ struct command {
 extern const struct command command_attach, command_run, command_run_workload, command_workload,
 	command_report, command_doctor;
 
-/* What SIGPIPE did when socktrace started; a command that it runs gets that back. */
-extern void (*inherited_sigpipe)(int);
+/* What these signals did when socktrace started; a command that it runs gets that back. */
+extern void (*inherited_sigpipe)(int), (*inherited_sigxfsz)(int);
 
 enum exit_code {
 	EXIT_COMPLETE = 0,  /* the report is complete and every audit holds */

@@ -170,6 +170,7 @@ __attribute__((noreturn)) static void be_child(const struct child_plan *plan)
 	char byte;
 
 	signal(SIGPIPE, inherited_sigpipe);
+	signal(SIGXFSZ, inherited_sigxfsz);
 	signal(SIGCHLD, plan->inherited_sigchld);
 	sigprocmask(SIG_SETMASK, &plan->signal_mask, NULL);
 	/* Without a word from the parent, it is gone: nothing to run for. */

@@ -59,9 +59,10 @@ void sweep_set(struct argp_state *state, struct sweep *s, size_t index, const ch
 		list = !list ? "yes" : !strcmp(list, "both") ? "no,yes" : list;
 	texts = split(list, &nr);
 	for (size_t i = 0; i < nr; i++) {
-		workload_option_value(state, o, texts[i]);
+		uint64_t value = workload_option_value(state, o, texts[i]);
+
 		for (size_t j = 0; j < i; j++) {
-			if (!strcmp(texts[i], texts[j]))
+			if (value == workload_option_value(state, o, texts[j]))
 				argp_error(state, "--%s has %s twice", o->name, texts[i]);
 		}
 	}

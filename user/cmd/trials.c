@@ -175,8 +175,9 @@ static void add_calls(struct facts *facts, const struct tally *tally)
 static void add_part(struct workload_trial *wt, const struct cast_part *p)
 {
 	struct workload_part *part = vec_push(wt->parts, wt->nr_parts, wt->cap_parts);
-	const struct truth *truth = p->truth;
+	struct truth *truth = xcalloc(1, sizeof(*truth));
 
+	cast_copy_truth(p, truth);
 	part->role = xstrdup(p->role->name);
 	part->pid = wt->traced ? p->pid : 0;
 	part->is_subject = p->role->is_subject;
@@ -187,6 +188,7 @@ static void add_part(struct workload_trial *wt, const struct cast_part *p)
 		facts_set(&part->truth, truth->facts[i].name, truth->facts[i].value);
 	for (uint32_t i = 0; i < truth->nr_results; i++)
 		facts_set(&wt->results, truth->results[i].name, truth->results[i].value);
+	free(truth);
 }
 
 /* Takes the trial's figures into the report. */

@@ -132,6 +132,10 @@ void explain_failure(const struct kernel *k, int err)
 			"the kernel refused to load programs although CAP_BPF and CAP_PERFMON are "
 			"held: a container's seccomp filter, or lockdown in confidentiality mode; "
 			"run socktrace on the host");
+	else if (err == -EMFILE || err == -ENFILE)
+		msg_error("load the programs: %s; tracing needs some 200 descriptors: raise the "
+			  "limit (ulimit -n)",
+			  strerror(-err));
 	else
 		msg_error("load the programs: %s; -vv shows what libbpf says", strerror(-err));
 	free(missing);

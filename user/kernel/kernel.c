@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -75,6 +76,8 @@ bool kernel_has_btf(void)
 	__cleanup(close_fd) int fd = open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC);
 	uint16_t magic = 0;
 
+	if (fd < 0 && errno != ENOENT)
+		return true; /* too many open files, say: that is not it */
 	return fd >= 0 && read(fd, &magic, sizeof(magic)) == sizeof(magic) && magic == BTF_MAGIC;
 }
 
@@ -518,12 +521,25 @@ static int drop_wake_up(void *ctx, void *data, size_t size)
 	return 0;
 }
 
+/* Programs, maps and links are some 200 descriptors; a soft limit below that is no wish to fail. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		msg_verbose("raise the limit of open files: %s", strerror(errno));
+}
+
 int kernel_open(struct kernel **kp, const struct kernel_options *options)
 {
 	struct kernel *k = xcalloc(1, sizeof(*k));
 	int err;
 
 	*kp = k;
+	raise_descriptors();
 	k->options = *options;
 	k->results = xcalloc(nr_probes, sizeof(*k->results));
 	for (size_t i = 0; i < nr_probes; i++)

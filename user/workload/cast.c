@@ -25,12 +25,10 @@
 
 /* A part prepares itself in milliseconds, thousands of threads and buffers included. */
 #define READY_MS 20000
-/* Without a call of the load for so long, nothing moves any more. */
+/* Without a call of the part that is waited for, for so long, nothing moves any more. */
 #define STALLED_NS 20000000000ULL
 /* Time for the results of another program, after its end. */
 #define FOREIGN_NS 3000000000ULL
-/* Time for the other parts to finish what is under way. */
-#define STOP_NS 15000000000ULL
 
 /* --- the child --------------------------------------------------------------------------- */
 
@@ -134,8 +132,7 @@ static char **part_argv(const struct cast *c, unsigned int index, const int fds[
 		*vec_push(argv, nr, cap) = xasprintf("--listen=%s", address);
 	}
 	if (w->roles[index].connects)
-		*vec_push(argv, nr, cap) =
-			xasprintf("--connect=%s", c->parts[index - 1].truth->address);
+		*vec_push(argv, nr, cap) = xasprintf("--connect=%s", c->parts[index - 1].address);
 	*vec_push(argv, nr, cap) = xasprintf("--started-with=%d,%d,%d", fds[0], fds[1], fds[2]);
 	*vec_push(argv, nr, cap) = NULL;
 	return argv;
@@ -194,6 +191,19 @@ static int link_part(struct cast *c, unsigned int index, int wake_fd)
 	return write(p->go_fd, &byte, 1) == 1 ? 0 : -1;
 }
 
+/* Where it listens, by its own word. */
+static int take_address(const struct cast *c, struct cast_part *p)
+{
+	struct sockaddr_in address;
+
+	snprintf(p->address, sizeof(p->address), "%.*s", (int)sizeof(p->truth->address) - 1,
+		 p->truth->address);
+	if (!p->role->listens || !address_parse(p->address, &address))
+		return 0;
+	say_failed(c, p, "it does not say where it listens");
+	return -1;
+}
+
 static int fork_part(struct cast *c, unsigned int index, struct child_plan *plan)
 {
 	struct cast_part *p = &c->parts[index];
@@ -215,8 +225,10 @@ static int open_channels(struct cast_part *p, struct child_plan *plan)
 {
 	int go[2], ready[2];
 
-	plan->truth_fd = memfd_create("truth", MFD_CLOEXEC);
-	if (plan->truth_fd < 0 || ftruncate(plan->truth_fd, sizeof(struct truth)))
+	/* Its size stays: whoever may write to it cannot take pages from under us. */
+	plan->truth_fd = memfd_create("truth", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (plan->truth_fd < 0 || ftruncate(plan->truth_fd, sizeof(struct truth)) ||
+	    fcntl(plan->truth_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return -errno;
 	p->truth = mmap(NULL, sizeof(*p->truth), PROT_READ | PROT_WRITE, MAP_SHARED, plan->truth_fd,
 			0);
@@ -267,7 +279,7 @@ static int start_part(struct cast *c, unsigned int index, int wake_fd)
 			  strerror(-err));
 		return -1;
 	}
-	return link_part(c, index, wake_fd) ?: await_byte(c, p, wake_fd);
+	return link_part(c, index, wake_fd) ?: await_byte(c, p, wake_fd) ?: take_address(c, p);
 }
 
 int cast_start(struct cast *c, const struct cast_options *options, int wake_fd)
@@ -304,7 +316,7 @@ int cast_go(struct cast *c)
 static int stop_others(struct cast *c)
 {
 	c->is_stopping = true;
-	c->stop_ns = part_now_ns();
+	c->stop_ns = c->progress_ns = part_now_ns();
 	for (size_t i = 0; i + 1 < c->nr_parts; i++) {
 		if (!c->parts[i].has_ended && tell(c, &c->parts[i]))
 			return -1;
@@ -416,29 +428,32 @@ static uint64_t nr_calls(const struct truth *t)
 	return sum;
 }
 
+/* The load; once it has ended, the first part that has not. */
+static const struct cast_part *awaited(const struct cast *c)
+{
+	size_t i = c->is_stopping ? 0 : c->nr_parts - 1;
+
+	while (i + 1 < c->nr_parts && c->parts[i].has_ended)
+		i++;
+	return &c->parts[i];
+}
+
 /* Whether all moves on as it should. */
 static int look_for_stall(struct cast *c)
 {
-	struct cast_part *load = &c->parts[c->nr_parts - 1];
-	uint64_t now_ns = part_now_ns(), calls = nr_calls(load->truth);
+	const struct cast_part *p = awaited(c);
+	uint64_t now_ns = part_now_ns(), calls = nr_calls(p->truth);
 
-	if (c->is_stopping) {
-		for (size_t i = 0; i < c->nr_parts && now_ns - c->stop_ns > STOP_NS; i++) {
-			if (c->parts[i].has_ended)
-				continue;
-			say_failed(c, &c->parts[i], "it did not come to its end within 15 s");
-			return -1;
-		}
-		return 0;
-	}
 	/* Another program's progress is not seen; it has limits of its own. */
-	if (calls != c->progress_calls || load->truth->is_foreign) {
+	if (calls != c->progress_calls || (p->truth->is_foreign && !c->is_stopping)) {
 		c->progress_calls = calls;
 		c->progress_ns = now_ns;
 	}
 	if (now_ns - c->progress_ns < STALLED_NS)
 		return 0;
-	say_failed(c, load, "it made no system call for 20 s: the load is stuck");
+	say_failed(c, p,
+		   c->is_stopping ? "it did not come to its end within 20 s"
+				  : "it made no system call for 20 s: the load is stuck");
 	return -1;
 }
 
@@ -457,6 +472,19 @@ int cast_poll(struct cast *c)
 			return -1;
 	}
 	return nr_ended == c->nr_parts ? 1 : look_for_stall(c);
+}
+
+void cast_copy_truth(const struct cast_part *p, struct truth *copy)
+{
+	*copy = *(const volatile struct truth *)p->truth;
+	if (copy->nr_facts > MAX_FACTS)
+		copy->nr_facts = MAX_FACTS;
+	if (copy->nr_results > MAX_FACTS)
+		copy->nr_results = MAX_FACTS;
+	for (int i = 0; i < MAX_FACTS; i++) {
+		copy->facts[i].name[FACT_NAME_LEN - 1] = '\0';
+		copy->results[i].name[FACT_NAME_LEN - 1] = '\0';
+	}
 }
 
 /* --- the end ------------------------------------------------------------------------------ */

@@ -26,7 +26,8 @@ struct cast_part {
 	const struct role *role;
 	pid_t pid;
 	int pidfd;
-	struct truth *truth;
+	struct truth *truth; /* shared with the part, which can write anything into it */
+	char address[64];    /* where it listens */
 	int go_fd;    /* to the part: a byte lets it go, a second one is the end; -1: closed */
 	int ready_fd; /* from the part: a byte when it is ready */
 	bool has_ended;
@@ -38,8 +39,9 @@ struct cast {
 	struct cast_part parts[MAX_ROLES];
 	size_t nr_parts;
 	bool is_stopping;
-	uint64_t stop_ns;		      /* when the others were told to end */
-	uint64_t progress_calls, progress_ns; /* the load's count of calls, and when it last grew */
+	uint64_t stop_ns; /* when the others were told to end */
+	uint64_t progress_calls,
+		progress_ns; /* the load's count of calls, and when that last changed */
 };
 
 /*
@@ -54,6 +56,8 @@ int cast_go(struct cast *c);
  * yet, -1: it failed, with a message.
  */
 int cast_poll(struct cast *c);
+/* What the part said of itself, in bounds: names end, and are as many as there is room for. */
+void cast_copy_truth(const struct cast_part *p, struct truth *copy);
 void cast_close(struct cast *c);
 
 #endif

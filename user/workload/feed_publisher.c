@@ -239,8 +239,7 @@ static int publish(struct publisher *p)
 	part_fact(p->part, "datagrams_failed", p->failed);
 	part_fact(p->part, "datagram_bytes_sent", p->sent * p->size);
 	part_result(p->part, "duration_ns", end_ns - start_ns);
-	part_result(p->part, "messages", p->sent);
-	part_result(p->part, "bytes", p->sent * p->size);
+	part_result(p->part, "messages_published", p->sent);
 	return err;
 }
 

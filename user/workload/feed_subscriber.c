@@ -234,7 +234,8 @@ static int state_all(struct subscriber *s)
 	part_fact(s->part, "duplicates", q->duplicates);
 	part_fact(s->part, "out_of_order", q->out_of_order);
 	part_fact(s->part, "corrupt", s->corrupt);
-	part_result(s->part, "messages_received", q->received - q->duplicates);
+	part_result(s->part, "messages", q->received - q->duplicates);
+	part_result(s->part, "bytes", (q->received - q->duplicates) * part_option(s->part, "size"));
 	part_result(s->part, "gaps", feed_sequence_gaps(q));
 	part_result(s->part, "receive_buffer_requested_bytes", s->asked_bytes);
 	part_result(s->part, "receive_buffer_granted_bytes", s->granted_bytes);

@@ -20,8 +20,9 @@ struct client {
 	uint64_t nr_begun;     /* that have been told to connect */
 	uint64_t nr_connected; /* of these, that came to be */
 	uint64_t nr_ended;
-	uint64_t nr_opened; /* connections; crr makes many */
-	uint64_t begin_ns;  /* of the load */
+	uint64_t nr_opened;		   /* connections; crr makes many */
+	uint64_t begin_ns;		   /* of the load */
+	uint64_t connect_ns, connected_ns; /* the first connect(2), the last that succeeded */
 };
 
 /* --- connecting ---------------------------------------------------------------------------- */
@@ -90,7 +91,8 @@ static enum step connected(struct client *c, struct stream *s, uint32_t events)
 		connect_failed(c, err);
 		return STEP_FAILED;
 	}
-	latency_add(&l->connect, part_now_ns() - s->connect_ns);
+	c->connected_ns = part_now_ns();
+	latency_add(&l->connect, c->connected_ns - s->connect_ns);
 	c->nr_opened++;
 	if (l->kind == LOAD_CRR)
 		return stream_begin(l, s);
@@ -183,6 +185,7 @@ static void state_results(struct client *c)
 	part_fact(p, "connections_opened", c->nr_opened);
 	part_result(p, "duration_ns", part_now_ns() - c->begin_ns);
 	part_result(p, "connections", c->nr_opened);
+	part_result(p, "connect_duration_ns", c->connected_ns - c->connect_ns);
 	if (l->kind == LOAD_BULK) {
 		part_result(p, "bytes", l->nr_payload_bytes);
 	} else {
@@ -204,7 +207,7 @@ static int drive(struct client *c)
 	if (part_ready(l->part, NULL))
 		return -1;
 	/* For crr; the others begin anew once all are connected. */
-	c->begin_ns = part_now_ns();
+	c->begin_ns = c->connect_ns = part_now_ns();
 	l->end_ns = c->begin_ns + l->seconds_ns;
 	if (run(c))
 		return -1;

@@ -53,6 +53,7 @@ struct load {
 	uint32_t nr_opened, nr_greeted, nr_done; /* links, in the first cycle; at their end */
 	bool is_let_go;
 	uint64_t now_ns, start_ns, end_ns, checked_ns;
+	uint64_t connected_ns; /* the last connection */
 	uint64_t requests, connections, new_orders, cancels, heartbeats_answered, rejects;
 	struct latency latency, connect;
 	/* With one connection at a time: the server's engine once more, and what it must say. */
@@ -168,7 +169,8 @@ static int link_is_open(struct load *l, struct link *k)
 
 	if (call_getsockopt(l->tally, k->fd, SOL_SOCKET, SO_ERROR, &error, &len) || error)
 		return fail_link(l, k, "connect", strerror(error ?: errno));
-	latency_add(&l->connect, part_now_ns() - k->opened_ns);
+	l->connected_ns = part_now_ns();
+	latency_add(&l->connect, l->connected_ns - k->opened_ns);
 	k->state = LINK_ASKING;
 	return ask(l, k, true) ?: set_interest(l, k, EPOLLIN);
 }
@@ -420,6 +422,7 @@ static void state_facts(const struct load *l)
 	part_fact(p, "rejects", l->rejects);
 	part_result(p, "requests", l->requests);
 	part_result(p, "connections", l->connections);
+	part_result(p, "connect_duration_ns", l->connected_ns - l->start_ns);
 	part_result(p, "duration_ns", l->end_ns - l->start_ns);
 	latency_results(&l->latency, p, "latency");
 	latency_results(&l->connect, p, "connect");

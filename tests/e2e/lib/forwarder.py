@@ -371,7 +371,7 @@ def check_stop_lets_connections_end(bench):
     exchange(client, upstream)
     os.kill(bench.options.pid, signal.SIGINT)
     deadline = time.monotonic() + LIMIT_S
-    with contextlib.suppress(ConnectionRefusedError):
+    with contextlib.suppress(ConnectionRefusedError, ConnectionResetError):
         while time.monotonic() < deadline:
             bench.connect().close()
             time.sleep(0.02)
