@@ -64,6 +64,8 @@ help:
 	@echo 'make artifacts            results/: reports of the workloads; WORKLOADS="gateway feed" (root)'
 	@echo 'make check                all tests (root)'
 	@echo 'make check-unit           unit tests alone'
+	@echo 'make check-fuzz           readers, parsers and escapers on mutated input [FUZZ_SECONDS=10 each]'
+	@echo 'make check-cross          built for AArch64, and what of it runs under emulation'
 	@echo 'make install DESTDIR= PREFIX=/usr/local'
 	@echo 'make bench-syscall        what tracing costs one call, against empty programs (root)'
 	@echo 'make bench-socket         what it costs programs that use sockets, the same way (root)'
@@ -118,7 +120,7 @@ BUILD_PACKAGES := gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev zl
 	libsmartcols-dev libjson-c-dev libseccomp-dev libcap-ng-dev linux-libc-dev
 TEST_PACKAGES := libcmocka-dev bats strace redis-server redis-tools nginx-light apache2-utils \
 	iperf3 curl socat nftables python3 python3-jsonschema gcc-multilib libclang-rt-14-dev \
-	man-db groff iproute2 procps util-linux libcap2-bin git
+	man-db groff iproute2 procps util-linux libcap2-bin lld qemu-user binutils git
 BENCH_PACKAGES := haproxy
 
 .PHONY: deps deps-bench
@@ -167,7 +169,42 @@ check: deps
 	+$(Q)$(MAKE) --no-print-directory all tests
 	+$(Q)$(MAKE) --no-print-directory CC=clang OUT=$(OUT)/clang all
 	+$(Q)$(MAKE) --no-print-directory SANITIZE=1 all $(UNIT_SRCS:tests/unit/%.c=$(OUT)/sanitize/tests/unit/%)
+	+$(Q)$(MAKE) --no-print-directory fuzz cross
 	$(Q)OUT=$(OUT) tests/run.sh
+
+# --- fuzzing -------------------------------------------------------------------------------------
+
+FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
+
+$(OUT)/tests/fuzz/%: tests/fuzz/%.c $(PURE_OBJS)
+	$(call msg,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS) -MMD -MP $< $(PURE_OBJS) $(LIBS_PURE) -fsanitize=fuzzer -o $@
+
+.PHONY: fuzz check-fuzz
+fuzz:
+	+$(Q)$(MAKE) --no-print-directory SANITIZE=1 CC=clang OUT=$(OUT)/fuzz \
+		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' $(FUZZ_SRCS:tests/fuzz/%.c=$(OUT)/fuzz/sanitize/tests/fuzz/%)
+
+FUZZ_SECONDS ?= 10
+check-fuzz: deps
+	+$(Q)$(MAKE) --no-print-directory fuzz
+	$(Q)OUT=$(OUT) tests/fuzz/run.sh $(FUZZ_SECONDS)
+
+# --- other architectures -------------------------------------------------------------------------
+
+# For AArch64, with this system's clang and that architecture's libraries from Debian.
+CROSS := $(OUT)/aarch64
+.PHONY: cross check-cross
+cross:
+	$(Q)tests/cross/sysroot.sh arm64 $(CROSS)/sysroot $(filter %-dev,$(BUILD_PACKAGES)) \
+		libgcc-$(shell gcc -dumpversion)-dev
+	+$(Q)$(MAKE) --no-print-directory ARCH=arm64 OUT=$(CROSS) LDFLAGS=-fuse-ld=lld \
+		CC='clang --target=aarch64-linux-gnu --sysroot=$(abspath $(CROSS))/sysroot/root' all
+
+check-cross: deps
+	+$(Q)$(MAKE) --no-print-directory cross
+	$(Q)tests/cross/check.sh $(CROSS)
 
 .PHONY: demo
 demo: deps
@@ -234,4 +271,4 @@ endif
 clean:
 	rm -rf $(OUT)
 
--include $(shell find $(OUT) -name '*.d' 2>/dev/null)
+-include $(shell find $(OUT) -type f -name '*.d' 2>/dev/null)

@@ -124,6 +124,8 @@ else
 	run_doc_checks
 	run_bats_suites "$root"/tests/e2e/*.bats
 	run_sanitized
+	run_suite fuzz "$root/tests/fuzz/run.sh"
+	run_suite cross "$root/tests/cross/check.sh" "$out/aarch64"
 fi
 say "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && passed > 0))

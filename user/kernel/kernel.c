@@ -274,11 +274,19 @@ static bool is_by_calls(const struct kernel *k)
 	return false;
 }
 
+/*
+ * All types that the programs look for are the kernel's own, if it has them at all. Where it lacks
+ * one, libbpf goes on to look through the modules (load_module_btfs()), which takes CAP_SYS_ADMIN
+ * and fails without; named as if it were a file of the person's, the kernel's BTF is all it looks
+ * at.
+ */
 static int open_object(struct kernel *k)
 {
+	LIBBPF_OPTS(bpf_object_open_opts, open_options,
+		    .btf_custom_path = "/sys/kernel/btf/vmlinux");
 	int err;
 
-	k->skel = socktrace_bpf__open();
+	k->skel = socktrace_bpf__open_opts(&open_options);
 	if (!k->skel)
 		return -errno;
 	k->skel->rodata->detail_full = k->options.detail_full;

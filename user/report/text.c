@@ -489,7 +489,8 @@ static int print_document(const struct text_out *t, const struct document *d)
 
 /*
  * The width of characters must not depend on who looks: a report is UTF-8 in every locale, and
- * the same bytes. C.UTF-8 is part of the C library (glibc 2.35).
+ * the same bytes. C.UTF-8 comes with the C library, though a small image may lack its files: then
+ * the locale must do that there is.
  */
 static int print(const struct report *r, const struct report_options *o, FILE *out)
 {
@@ -498,14 +499,14 @@ static int print(const struct report *r, const struct report_options *o, FILE *o
 	struct document d;
 	int err;
 
-	if (!utf8)
-		return -errno;
-	before = uselocale(utf8);
+	before = utf8 ? uselocale(utf8) : (locale_t)0;
 	document_build(&d, r, o);
 	err = print_document(&t, &d);
 	document_free(&d);
-	uselocale(before);
-	freelocale(utf8);
+	if (utf8) {
+		uselocale(before);
+		freelocale(utf8);
+	}
 	return err ? err : report_flush(out);
 }
 
