@@ -120,7 +120,7 @@ BUILD_PACKAGES := gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev zl
 	libsmartcols-dev libjson-c-dev libseccomp-dev libcap-ng-dev linux-libc-dev
 TEST_PACKAGES := libcmocka-dev bats strace redis-server redis-tools nginx-light apache2-utils \
 	iperf3 curl socat nftables python3 python3-jsonschema gcc-multilib libclang-rt-14-dev \
-	man-db groff iproute2 procps util-linux libcap2-bin lld qemu-user binutils git
+	man-db groff iproute2 procps util-linux libcap2-bin lld qemu-user binutils bpftrace git
 BENCH_PACKAGES := haproxy
 
 .PHONY: deps deps-bench

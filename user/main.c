@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/version.h"
 #include "cmd/cmd.h"
 #include "kernel/kernel.h"
 
 static const struct command *const commands[] = {
-	&command_attach,
-	&command_run,
-	&command_run_workload,
-	&command_workload,
-	&command_report,
-	&command_doctor,
+	&command_attach,   &command_run,    &command_run_workload,
+	&command_workload, &command_report, &command_doctor,
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -36,11 +34,27 @@ static void print_help(FILE *out)
 	      out);
 }
 
+/*
+ * A standard stream that was closed gets a file with which its use still fails, so that no other
+ * takes its number. What `run` executes finds it closed as it was.
+ */
+static void occupy_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int mode = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode | O_CLOEXEC) != fd)
+			_exit(EXIT_FAILED); /* there is nowhere to say why */
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
-	/* A reader of our output that goes away is an error to report, not a death; so is a limit. */
+	occupy_standard_descriptors();
+	/* A reader of our output that goes away is an error to report, not a death; so is a limit.
+	 */
 	inherited_sigpipe = signal(SIGPIPE, SIG_IGN);
 	inherited_sigxfsz = signal(SIGXFSZ, SIG_IGN);
 	kernel_init_messages();

@@ -8,12 +8,14 @@
 #include "base/alloc.h"
 #include "base/vec.h"
 
+int exit_without_memory = 1;
+
 static void *check(void *p)
 {
 	if (!p) {
 		fputs("socktrace: out of memory; end other programs, or trace fewer threads\n",
 		      stderr);
-		exit(1);
+		exit(exit_without_memory);
 	}
 	return p;
 }

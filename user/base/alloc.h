@@ -5,9 +5,10 @@
 #include <stddef.h>
 
 /*
- * Allocation that does not fail: without memory the program says so and exits with status 1.
+ * Allocation that does not fail: without memory the program says so and exits.
  * A tracer that exits is safe: the kernel detaches its programs with its descriptors.
  */
+extern int exit_without_memory; /* the status, 1 unless a command has another */
 void *xcalloc(size_t nr, size_t size);
 void *xrealloc(void *old, size_t size);
 char *xstrdup(const char *s);

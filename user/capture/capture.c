@@ -14,6 +14,7 @@
 #include "base/vec.h"
 #include "capture/accounts.h"
 #include "capture/capture.h"
+#include "capture/clock.h"
 #include "capture/host.h"
 #include "capture/identity.h"
 #include "capture/records.h"
@@ -51,14 +52,6 @@ struct capture {
 	uint64_t began_ns, ended_ns, setup_ns;
 	bool has_ended;
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
-}
 
 static char *rfc3339_now(void)
 {
@@ -230,7 +223,7 @@ int capture_fd(const struct capture *c)
 /* Snapshots everything, and ends the records of sockets that are gone. */
 static int snapshot(struct capture *c)
 {
-	uint64_t since_ns = clock_ns(CLOCK_MONOTONIC);
+	uint64_t since_ns = kernel_clock_ns();
 	int err = kernel_snapshot(c->kernel);
 
 	if (!err)
@@ -238,10 +231,16 @@ static int snapshot(struct capture *c)
 	return err;
 }
 
+/* First the sockets, then the processes: one that has used a socket which has ended is there. */
 static void fold_ended_sockets(struct capture *c)
 {
-	for (uint32_t i = 1; i < kernel_processes(c->kernel)->nr; i++)
-		c->owners[i] = c->tracked[i].used ? &c->tracked[i].process : NULL;
+	if (!socket_reader_find_ended(c->sockets))
+		return;
+	for (uint32_t i = 1; i < kernel_processes(c->kernel)->nr; i++) {
+		struct tracked *t = track(c, i);
+
+		c->owners[i] = t ? &t->process : NULL;
+	}
 	socket_reader_fold_ended(c->sockets, c->owners);
 }
 
@@ -424,7 +423,7 @@ static int refresh(struct capture *c)
 
 int capture_report(struct capture *c, struct report *r)
 {
-	uint64_t now_ns = c->has_ended ? c->ended_ns : clock_ns(CLOCK_MONOTONIC);
+	uint64_t now_ns = c->has_ended ? c->ended_ns : kernel_clock_ns();
 	int err = c->has_ended ? 0 : refresh(c);
 
 	if (err)
@@ -445,12 +444,13 @@ static bool is_found(const struct capture *c, pid_t pid, uint64_t start_ticks)
 {
 	const struct pool *pool = kernel_processes(c->kernel);
 	uint64_t tick_ns = 1000000000 / sysconf(_SC_CLK_TCK);
+	int64_t offset_ns = boottime_offset_ns();
 
 	for (uint32_t i = 1; i < pool->nr; i++) {
 		const struct process_record *p = pool_at(pool, i);
 
 		if (p->state != RECORD_FREE && p->is_target && p->pid == (uint32_t)pid)
-			return !start_ticks || p->started_ns / tick_ns == start_ticks;
+			return !start_ticks || (p->started_ns + offset_ns) / tick_ns == start_ticks;
 	}
 	return false;
 }
@@ -490,7 +490,7 @@ static int begin(struct capture *c)
 	for (size_t i = 0; i < c->options.nr_pids && !err; i++)
 		err = kernel_add_target(c->kernel, c->options.pids[i]);
 	c->started = rfc3339_now();
-	c->began_ns = clock_ns(CLOCK_MONOTONIC);
+	c->began_ns = kernel_clock_ns();
 	c->sockets = socket_reader_new(c->kernel, c->began_ns, c->options.detail_full);
 	if (!err)
 		err = kernel_begin(c->kernel);
@@ -499,7 +499,7 @@ static int begin(struct capture *c)
 	/* Who they are, before one of them can end. */
 	if (!err)
 		note_processes(c);
-	c->setup_ns = clock_ns(CLOCK_MONOTONIC) - c->options.setup_began_ns;
+	c->setup_ns = kernel_clock_ns() - c->options.setup_began_ns;
 	return err ?: check_targets(c);
 }
 
@@ -578,9 +578,9 @@ int capture_end(struct capture *c)
 	if (c->has_ended)
 		return 0;
 	await_last_switches(c);
-	since_ns = clock_ns(CLOCK_MONOTONIC);
+	since_ns = kernel_clock_ns();
 	err = refresh(c);
-	c->ended_ns = clock_ns(CLOCK_MONOTONIC);
+	c->ended_ns = kernel_clock_ns();
 	kernel_end(c->kernel);
 	c->has_ended = true;
 	find_vanished(c, since_ns);

@@ -16,6 +16,8 @@ struct socket_reader {
 	struct kernel *kernel;
 	uint64_t began_ns, jiffy_ns;
 	bool detail_full;
+	uint32_t *ended; /* found, and not folded yet */
+	size_t nr_ended, cap_ended;
 	uint32_t nr_new; /* since the last sweep: records of which only a sweep may find the end */
 
 	/* What several records need; read anew for each pass. */

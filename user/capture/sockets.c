@@ -43,6 +43,7 @@ void socket_reader_free(struct socket_reader *r)
 	free(r->first_use);
 	free(r->next_use);
 	free(r->drops);
+	free(r->ended);
 	free(r->is_moving);
 	free(r->row_kinds);
 	free(r);
@@ -149,21 +150,32 @@ static void release(struct socket_reader *r, uint32_t index)
 	pool_give_back(kernel_socks(r->kernel), index);
 }
 
-void socket_reader_fold_ended(struct socket_reader *r, struct process **processes)
+bool socket_reader_find_ended(struct socket_reader *r)
 {
 	const struct pool *socks = kernel_socks(r->kernel);
 
+	r->nr_ended = 0;
 	if (!kernel_take_ended_sockets(r->kernel))
-		return;
-	socket_reader_begin_pass(r);
+		return false;
 	for (uint32_t i = 1; i < socks->nr; i++) {
-		if (state_of(pool_at(socks, i)) != RECORD_ENDED)
-			continue;
-		if (r->nr_new && sock_at(r, i)->protocol != PROTO_TCP)
-			r->nr_new--;
-		socket_rows_add(r, i, processes);
-		release(r, i);
+		if (state_of(pool_at(socks, i)) == RECORD_ENDED)
+			*vec_push(r->ended, r->nr_ended, r->cap_ended) = i;
 	}
+	return r->nr_ended > 0;
+}
+
+void socket_reader_fold_ended(struct socket_reader *r, struct process **processes)
+{
+	socket_reader_begin_pass(r);
+	for (size_t i = 0; i < r->nr_ended; i++) {
+		uint32_t index = r->ended[i];
+
+		if (r->nr_new && sock_at(r, index)->protocol != PROTO_TCP)
+			r->nr_new--;
+		socket_rows_add(r, index, processes);
+		release(r, index);
+	}
+	r->nr_ended = 0;
 }
 
 static bool may_move(const struct socket_reader *r, const struct task_record *t)

@@ -18,7 +18,9 @@ struct socket_reader;
 struct socket_reader *socket_reader_new(struct kernel *k, uint64_t began_ns, bool detail_full);
 void socket_reader_free(struct socket_reader *r); /* NULL is fine */
 
-/* Moves the sockets that ended into their processes, and gives their records back. */
+/* Notes the sockets that have ended; false if there are none. */
+bool socket_reader_find_ended(struct socket_reader *r);
+/* Moves those that were found into their processes, and gives their records back. */
 void socket_reader_fold_ended(struct socket_reader *r, struct process **processes);
 /* Adds the sockets that live, as they stand. */
 void socket_reader_add_live(struct socket_reader *r, struct process **processes);

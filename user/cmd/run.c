@@ -286,6 +286,7 @@ static int run(int argc, char **argv)
 	char *file;
 	int code;
 
+	exit_without_memory = EXIT_RUN_FAILED;
 	options_parse(&argp, ARGP_IN_ORDER, argc, argv, &s.options, &input);
 	s.name = escape_terminal(input.command[0]);
 	file = find_command(input.command[0]);

@@ -16,6 +16,7 @@
 #include "base/msg.h"
 #include "base/outfile.h"
 #include "capture/capture.h"
+#include "capture/clock.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/session.h"
@@ -41,10 +42,7 @@ struct loop {
 
 uint64_t session_now_ns(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+	return kernel_clock_ns();
 }
 
 static void signal_set(sigset_t *set)

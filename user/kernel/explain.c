@@ -86,7 +86,7 @@ static void explain_probes(const struct kernel *k)
 	const struct probe_result *results = kernel_probe_results(k);
 
 	for (size_t i = 0; i < nr_probes; i++) {
-		if (results[i].is_missing && probes[i].required)
+		if (results[i].is_missing && results[i].is_needed)
 			explain_probe(&results[i]);
 	}
 	msg_error("this kernel lacks what tracing needs; `socktrace doctor` shows each probe");

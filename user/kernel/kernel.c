@@ -506,7 +506,7 @@ const struct pool *kernel_uses(const struct kernel *k)
 
 /* --- opening and closing ---------------------------------------------------------------------- */
 
-/* -EOPNOTSUPP if a required probe is without a hook. */
+/* -EOPNOTSUPP if a probe that is required, or for which a hook was asked, is without one. */
 static int settle_results(struct kernel *k)
 {
 	int err = 0;
@@ -515,7 +515,8 @@ static int settle_results(struct kernel *k)
 		k->results[i].hook = kernel_chosen_hook(k, i);
 		k->results[i].is_wanted = wanted(k, &probes[i]);
 		k->results[i].is_missing = k->results[i].is_wanted && !k->results[i].hook;
-		if (k->results[i].is_missing && probes[i].required)
+		k->results[i].is_needed = probes[i].required || k->choices[i].is_forced;
+		if (k->results[i].is_missing && k->results[i].is_needed)
 			err = -EOPNOTSUPP;
 	}
 	return err;

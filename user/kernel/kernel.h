@@ -58,6 +58,7 @@ struct probe_result {
 	char *passed_over[MAX_HOOKS]; /* why an earlier hook was not taken, the kernel's reason */
 	bool is_wanted;		      /* with these options */
 	bool is_missing;	      /* wanted, and no hook works */
+	bool is_needed;		      /* required, or a hook was asked for */
 };
 
 /* The hook called @hook of the probe called @probe must be taken, or none. */

@@ -128,6 +128,20 @@ static void many_messages(struct pair *p)
 		endpoint(p->b)->counts.maybe_receive_errors++;
 }
 
+/*
+ * Older kernels refuse this of a socket before the socket hears of it. One who looks at the call
+ * alone sees an error of the socket.
+ */
+static void read_at_once(struct pair *p)
+{
+	long ret = MOVES(preadv2, p->b, vector(10, 50), 2, -1L, -1L, RWF_NOWAIT);
+
+	if (ret == -1 && errno == EOPNOTSUPP)
+		endpoint(p->b)->counts.maybe_receive_errors++;
+	else
+		fails(endpoint_received(p->b, 0, ret), EAGAIN);
+}
+
 static void writes_and_reads(struct pair *p)
 {
 	moved(SENDS(write, p->a, buffer, 100), 100);
@@ -137,7 +151,7 @@ static void writes_and_reads(struct pair *p)
 	/* At offset -1 these are writev and readv. */
 	moved(SENDS(pwritev2, p->a, vector(10, 20), 2, -1L, -1L, 0), 30);
 	moved(RECEIVES(preadv2, p->b, 0, vector(10, 50), 2, -1L, -1L, 0), 30);
-	fails(RECEIVES(preadv2, p->b, 0, vector(10, 50), 2, -1L, -1L, RWF_NOWAIT), EAGAIN);
+	read_at_once(p);
 }
 
 static void short_reads(struct pair *p)
