@@ -65,6 +65,7 @@ help:
 	@echo 'make check                all tests (root)'
 	@echo 'make check-unit           unit tests alone'
 	@echo 'make check-fuzz           readers, parsers and escapers on mutated input [FUZZ_SECONDS=10 each]'
+	@echo 'make check-kernels        on Debian kernels 5.10 to 7.2 under emulation, and on this one (root)'
 	@echo 'make check-cross          built for AArch64, and what of it runs under emulation'
 	@echo 'make install DESTDIR= PREFIX=/usr/local'
 	@echo 'make bench-syscall        what tracing costs one call, against empty programs (root)'
@@ -120,7 +121,7 @@ BUILD_PACKAGES := gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev zl
 	libsmartcols-dev libjson-c-dev libseccomp-dev libcap-ng-dev linux-libc-dev
 TEST_PACKAGES := libcmocka-dev bats strace redis-server redis-tools nginx-light apache2-utils \
 	iperf3 curl socat nftables python3 python3-jsonschema gcc-multilib libclang-rt-14-dev \
-	man-db groff iproute2 procps util-linux libcap2-bin lld qemu-user binutils bpftrace git
+	man-db groff iproute2 procps util-linux libcap2-bin lld qemu-user binutils bpftrace qemu-system-x86 busybox-static git
 BENCH_PACKAGES := haproxy
 
 .PHONY: deps deps-bench
@@ -190,6 +191,14 @@ FUZZ_SECONDS ?= 10
 check-fuzz: deps
 	+$(Q)$(MAKE) --no-print-directory fuzz
 	$(Q)OUT=$(OUT) tests/fuzz/run.sh $(FUZZ_SECONDS)
+
+# --- other kernels -------------------------------------------------------------------------------
+
+# UPDATE=1 writes the hooks that were taken into docs/KERNELS.md.
+.PHONY: check-kernels
+check-kernels: deps
+	+$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)OUT=$(OUT) tests/vm/check.sh $(if $(UPDATE),--update)
 
 # --- other architectures -------------------------------------------------------------------------
 

@@ -32,6 +32,16 @@ as_nobody() {
 	[[ ! -e $PUBLIC/out/r.json ]]
 }
 
+@test "without a report, --allow-partial leaves an earlier file as it is" {
+	sleep infinity 3>&- &
+	echo earlier >"$PUBLIC/out/earlier"
+	chown 65534 "$PUBLIC/out/earlier"
+	run --separate-stderr as_nobody "$PUBLIC/socktrace" attach --allow-partial \
+		-o "$PUBLIC/out/earlier" $!
+	[[ $status -eq 3 && $stderr != *"not written"* ]]
+	[[ $(<"$PUBLIC/out/earlier") == earlier ]]
+}
+
 @test "run without privileges does not start the command" {
 	run --separate-stderr as_nobody timeout 20 "$PUBLIC/socktrace" run -- touch "$PUBLIC/out/started"
 	[[ $status -eq 3 || $status -eq 125 ]]

@@ -64,16 +64,16 @@ int output_report(const struct options *o, struct report *r, struct outfile *fil
 	return EXIT_FAILED;
 }
 
-int output_finish(const struct options *o, struct outfile *file, int code)
+int output_finish(const struct options *o, struct outfile *file, unsigned int nr_reports, int code)
 {
 	bool is_wanted = code == EXIT_COMPLETE || (code == EXIT_UNTRUSTED && o->allow_partial);
 
 	if (!file)
 		return code;
-	if (is_wanted)
+	if (is_wanted && nr_reports)
 		return outfile_commit(file) ? EXIT_FAILED : code;
 	outfile_abort(file);
-	if (code == EXIT_UNTRUSTED)
+	if (code == EXIT_UNTRUSTED && nr_reports)
 		msg_error("%s not written, because the report cannot be trusted; --allow-partial "
 			  "writes it all the same",
 			  o->output);

@@ -17,9 +17,10 @@
  */
 int output_report(const struct options *o, struct report *r, struct outfile *file);
 /*
- * The end of @file (NULL is fine): it appears only if the reports in it can be trusted (@code), or
- * the person wants it all the same. Returns @code, or EXIT_FAILED where that does not succeed.
+ * The end of @file (NULL is fine), which has @nr_reports in it: it appears only if they can be
+ * trusted (@code), or the person wants it all the same. Returns @code, or EXIT_FAILED where that
+ * does not succeed.
  */
-int output_finish(const struct options *o, struct outfile *file, int code);
+int output_finish(const struct options *o, struct outfile *file, unsigned int nr_reports, int code);
 
 #endif

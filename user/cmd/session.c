@@ -35,7 +35,8 @@ struct loop {
 	struct outfile *file; /* NULL: standard output */
 	struct pollfd *fds;
 	size_t nr_fds, nr_targets_alive;
-	uint64_t end_ns; /* CLOCK_MONOTONIC; 0: no end set */
+	uint64_t end_ns;	 /* CLOCK_MONOTONIC; 0: no end set */
+	unsigned int nr_reports; /* printed */
 	bool has_progress, is_over;
 	int exit_code;
 };
@@ -99,6 +100,7 @@ static void print_report(struct loop *l)
 		return;
 	}
 	code = output_report(&l->session->options, &r, l->file);
+	l->nr_reports++;
 	if (code != EXIT_COMPLETE)
 		l->exit_code = code;
 	l->is_over |= code == EXIT_FAILED;
@@ -362,7 +364,7 @@ int session_run(struct session *s)
 		l.exit_code = give_up_privileges(s);
 	if (l.exit_code == EXIT_COMPLETE)
 		trace(&l);
-	l.exit_code = output_finish(&s->options, l.file, l.exit_code);
+	l.exit_code = output_finish(&s->options, l.file, l.nr_reports, l.exit_code);
 	capture_close(l.capture);
 	wait_for_child(&l);
 	close_fds(&l);

@@ -405,7 +405,7 @@ int trials_run(struct trials *t)
 		code = run_all(&r);
 	if (code == EXIT_COMPLETE) {
 		code = output_report(&t->options, &r.report, file);
-		code = output_finish(&t->options, file, code);
+		code = output_finish(&t->options, file, 1, code);
 		/* Without its report a run is as if it had not been made. */
 		if (code == EXIT_FAILED)
 			code = EXIT_UNTRUSTED;

@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#
+# check.sh [--update]: runs suite.py on Debian's kernels, under emulation, and on the running one.
+# Prints which tests passed where, which hooks are taken where, and a line "N passed, N failed, N
+# skipped". With --update, writes the hooks into docs/KERNELS.md. Fails if a test does, or if fewer
+# than two kernels were emulated: those that cannot be fetched are skipped, and that is said.
+#
+# Environment: OUT (build products, default .output); FRESH=1 looks for newer kernels than those
+# fetched before; KERNELS (default: all four suites, and "host"); LIMIT, seconds for one of them.
+
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+out=$(realpath -m "${OUT:-$root/.output}")
+vm=$out/vm
+limit=${LIMIT:-600}
+read -r -a kernels <<<"${KERNELS:-bullseye bookworm trixie sid host}"
+
+if [[ $EUID -ne 0 ]]; then
+	echo "check.sh: needs root, to trace on the running kernel: run this with sudo" >&2
+	exit 1
+fi
+if [[ ! -x $out/socktrace || ! -x $out/tests/e2e/moves ]]; then
+	echo "check.sh: $out has no test programs: make all tests" >&2
+	exit 1
+fi
+
+mkdir -p "$vm"
+rm -f "$vm"/*.results "$vm"/*.skipped "$vm"/*.console
+children=()
+
+# kill_tree PID: ends a process and its descendants, each by its PID.
+kill_tree() {
+	local child
+	for child in $(ps -o pid= --ppid "$1"); do
+		kill_tree "$child"
+	done
+	if [[ -e /proc/$1 ]]; then
+		kill "$1"
+	fi
+}
+
+interrupted() {
+	local child
+	trap - INT TERM
+	for child in "${children[@]}"; do
+		kill_tree "$child"
+	done
+	wait
+	rm -f "$vm"/*.initrd
+	exit 130
+}
+trap interrupted INT TERM
+
+# each FUNCTION NAME...: two at once for each CPU, as a kernel waits half of its time.
+each() {
+	local name function=$1
+	shift
+	children=()
+	for name in "$@"; do
+		if (($(jobs -rp | wc -l) >= 2 * $(nproc))); then
+			wait -n
+		fi
+		"$function" "$name" &
+		children+=($!)
+	done
+	wait
+	children=()
+}
+
+# A kernel that cannot be had is told by a file.
+fetched() {
+	local directory
+	if directory=$("$here/fetch.sh" "$1" "$vm/kernels/$1" 2>"$vm/$1.fetch"); then
+		ln -sfn "$directory" "$vm/kernels/$1.now"
+	else
+		tail -n 1 "$vm/$1.fetch" >"$vm/$1.skipped"
+	fi
+}
+
+host() {
+	local status=0
+	SOCKTRACE=$out/socktrace E2E_BIN=$out/tests/e2e timeout "$limit" python3 "$here/suite.py" \
+		"$vm/probes.json" "$vm/host.results" >"$vm/host.console" 2>&1 || status=$?
+	ended host "$status"
+}
+
+emulated() {
+	local status=0
+	"$here/boot.sh" "$vm/kernels/$1.now" "$vm/image" "$limit" "$vm/$1" >"$vm/$1.qemu" 2>&1 ||
+		status=$?
+	rm -f "$vm/$1.initrd"
+	ended "$1" "$status"
+}
+
+# What came of it: whether it ran to its end is told by the results.
+ended() {
+	case $2 in
+	0) echo "# $1: done after $SECONDS s" ;;
+	124) echo "# $1: given up after $limit s; $vm/$1.console" ;;
+	*) echo "# $1: ended with status $2; $vm/$1.console" ;;
+	esac
+}
+
+one() {
+	if [[ $1 == host ]]; then
+		host
+	else
+		emulated "$1"
+	fi
+}
+
+"$here/probes.py" "$root" >"$vm/probes.json"
+"$here/image.sh" "$out" "$vm/image"
+suites=()
+for kernel in "${kernels[@]}"; do
+	[[ $kernel == host ]] || suites+=("$kernel")
+done
+each fetched "${suites[@]}"
+
+runs=()
+for kernel in "${kernels[@]}"; do
+	[[ -e $vm/$kernel.skipped ]] || runs+=("$kernel")
+done
+each one "${runs[@]}"
+
+"$here/tables.py" "$vm" "$root/docs/KERNELS.md" "${kernels[@]}" "$@"
