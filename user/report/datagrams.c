@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "report/workload.h"
@@ -31,22 +32,59 @@ static bool has_drops(const struct report *r)
 	return false;
 }
 
-static void add_drops_of(struct table *table, const struct workload_trial *t, const char *role,
-			 const struct socket *s)
+/* The sockets of one protocol of a process together: a row for each reason. */
+struct owned_drops {
+	const char *protocol;
+	const char *local; /* of the last of them */
+	size_t nr_sockets;
+	struct drops drops;
+};
+
+static void collect_drops(struct owned_drops *o, const struct process *p)
 {
-	for (size_t i = 0; i < s->drops.nr; i++) {
-		const struct drop *drop = &s->drops.items[i];
+	for (size_t i = 0; i < p->nr_sockets; i++) {
+		const struct socket *s = &p->sockets[i];
+
+		if (!s->drops.nr || strcmp(s->protocol, o->protocol))
+			continue;
+		drops_merge(&o->drops, &s->drops);
+		o->local = s->local;
+		o->nr_sockets++;
+	}
+}
+
+static char *local_text(const struct owned_drops *o)
+{
+	if (o->nr_sockets > 1)
+		return xasprintf("%zu sockets", o->nr_sockets);
+	return xstrdup(o->local ? o->local : "-");
+}
+
+static void add_drops_of(struct table *table, const struct workload_trial *t, const char *role,
+			 const struct owned_drops *o)
+{
+	for (size_t i = 0; i < o->drops.nr; i++) {
+		const struct drop *drop = &o->drops.items[i];
 
 		add_trial_cells(table, t);
 		table_add_cell(table, xstrdup(role));
-		table_add_cell(table, xstrdup(s->protocol));
-		table_add_cell(table, xstrdup(s->local ? s->local : "-"));
+		table_add_cell(table, xstrdup(o->protocol));
+		table_add_cell(table, local_text(o));
 		table_add_cell(table, xstrdup(drop->reason));
 		table_add_cell(table, count_text(drop->packets))->style = STYLE_WARNING;
 		table_add_cell(table, size_text(drop->bytes));
 		table_add_cell(table, time_text(drop->first_ns));
 		table_add_cell(table, time_text(drop->last_ns));
 	}
+}
+
+static bool is_first_of_protocol(const struct process *p, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (p->sockets[i].drops.nr &&
+		    !strcmp(p->sockets[i].protocol, p->sockets[index].protocol))
+			return false;
+	return p->sockets[index].drops.nr;
 }
 
 static const char *role_of(const struct workload_trial *t, const struct process *p)
@@ -62,8 +100,15 @@ static void add_drops(struct table *table, const struct report *r, const struct 
 	for (size_t i = 0; i < r->nr_processes; i++) {
 		const struct process *p = &r->processes[i];
 
-		for (size_t k = 0; p->trial == t->number && k < p->nr_sockets; k++)
-			add_drops_of(table, t, role_of(t, p), &p->sockets[k]);
+		for (size_t k = 0; p->trial == t->number && k < p->nr_sockets; k++) {
+			struct owned_drops o = {.protocol = p->sockets[k].protocol};
+
+			if (!is_first_of_protocol(p, k))
+				continue;
+			collect_drops(&o, p);
+			add_drops_of(table, t, role_of(t, p), &o);
+			drops_free(&o.drops);
+		}
 	}
 }
 

@@ -44,6 +44,19 @@ static char *host_text(const struct report *r)
 	return text;
 }
 
+static char *built_text(const struct report *r)
+{
+	char *text = NULL;
+
+	if (r->tool.commit)
+		text_append(&text, "", xasprintf("commit %s", r->tool.commit));
+	if (r->tool.compiler)
+		text_append(&text, ", ", xasprintf("with %s", r->tool.compiler));
+	if (r->tool.libbpf)
+		text_append(&text, ", ", xasprintf("libbpf %s", r->tool.libbpf));
+	return text ? text : xstrdup("-");
+}
+
 /* What the measuring itself took. */
 static char *cost_text(const struct report *r)
 {
@@ -98,6 +111,8 @@ void document_add_head(struct document *d, const struct report *r)
 			  xasprintf("%s from %s, detail %s", units_ns(r->capture.duration_ns, time),
 				    r->capture.started, r->capture.detail));
 	document_add_fact(d, "host", host_text(r));
+	if (r->workload) /* such reports are kept, and compared with later ones */
+		document_add_fact(d, "built", built_text(r));
 	if (programs)
 		text_append(&cost, "; ", programs);
 	document_add_fact(d, "cost", cost);
