@@ -259,15 +259,18 @@ static int watch_client(struct program *g)
 {
 	uint64_t seconds = part_option(g->part, "seconds") / 1000000000;
 	struct iperf3_result result;
+	const char *text;
 
 	/* A line end says that it has been let go; from then on its time is limited. */
 	if (read_more(g, -1) <= 0)
 		return part_fail(g->part, "iperf3 was not started");
 	if (end_of_output(g, 1000 * seconds + FORWARDER_LIMIT_NS / 1000000))
 		return -1;
-	if (iperf3_parse(said(g), &result))
+	text = said(g);
+	text += *text == '\n'; /* that line end */
+	if (iperf3_parse(text, &result))
 		return part_fail(g->part, "iperf3 gave no result, but: %.*s",
-				 (int)strcspn(said(g) + 1, "\n"), said(g) + 1);
+				 (int)strcspn(text, "\n"), text);
 	if (result.error[0])
 		return part_fail(g->part, "iperf3: %s", result.error);
 	part_result(g->part, "bytes", result.bytes);
