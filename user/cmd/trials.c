@@ -71,7 +71,7 @@ static void clear_progress(struct runner *r)
 
 /* --- one trial ---------------------------------------------------------------------------- */
 
-/* -1 where the kernel has no more or the person has given one. */
+/* What the person said, or the default and what the workload needs besides. */
 static unsigned int room_for_sockets(const struct runner *r, const struct trial *t)
 {
 	const struct options *o = &r->trials->options;

@@ -59,11 +59,6 @@ static inline int call_accept4(struct tally *t, int fd, struct sockaddr *address
 	return tally_count(t, CALL_accept4, accept4(fd, address, len, flags));
 }
 
-static inline int call_bind(struct tally *t, int fd, const struct sockaddr *address, socklen_t len)
-{
-	return tally_count(t, CALL_bind, bind(fd, address, len));
-}
-
 static inline int call_close(struct tally *t, int fd)
 {
 	return tally_count(t, CALL_close, close(fd));
@@ -99,11 +94,6 @@ static inline int call_getsockopt(struct tally *t, int fd, int level, int name, 
 	return tally_count(t, CALL_getsockopt, getsockopt(fd, level, name, value, len));
 }
 
-static inline int call_listen(struct tally *t, int fd, int backlog)
-{
-	return tally_count(t, CALL_listen, listen(fd, backlog));
-}
-
 static inline int call_pipe(struct tally *t, int fds[2], int flags)
 {
 	return tally_count(t, CALL_pipe2, pipe2(fds, flags));
@@ -114,11 +104,6 @@ static inline int call_poll(struct tally *t, struct pollfd *fds, nfds_t nr,
 			    const struct timespec *timeout)
 {
 	return tally_count(t, CALL_ppoll, ppoll(fds, nr, timeout, NULL));
-}
-
-static inline ssize_t call_read(struct tally *t, int fd, void *buf, size_t len)
-{
-	return tally_moved(t, CALL_read, read(fd, buf, len));
 }
 
 static inline ssize_t call_recv(struct tally *t, int fd, void *buf, size_t len, int flags)

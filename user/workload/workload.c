@@ -6,7 +6,6 @@
 
 #include "base/alloc.h"
 #include "base/parse.h"
-#include "base/text.h"
 #include "workload/workload.h"
 
 const struct workload *const workloads[] = {
@@ -25,15 +24,6 @@ const struct workload *workload_find(const char *name)
 	return NULL;
 }
 
-char *workload_names(void)
-{
-	char *names = NULL;
-
-	for (size_t i = 0; i < nr_workloads; i++)
-		text_append(&names, ", ", xstrdup(workloads[i]->name));
-	return names;
-}
-
 const struct role *workload_role(const struct workload *w, const char *name)
 {
 	for (size_t i = 0; i < w->nr_roles; i++) {
@@ -41,15 +31,6 @@ const struct role *workload_role(const struct workload *w, const char *name)
 			return &w->roles[i];
 	}
 	return NULL;
-}
-
-char *workload_role_names(const struct workload *w)
-{
-	char *names = NULL;
-
-	for (size_t i = 0; i < w->nr_roles; i++)
-		text_append(&names, ", ", xstrdup(w->roles[i].name));
-	return names;
 }
 
 size_t workload_option_index(const struct workload *w, const char *name)

@@ -73,10 +73,7 @@ extern const struct workload *const workloads[];
 extern const size_t nr_workloads;
 
 const struct workload *workload_find(const char *name);
-/* "gateway, feed, forwarder"; the caller frees it. */
-char *workload_names(void);
 const struct role *workload_role(const struct workload *w, const char *name); /* or NULL */
-char *workload_role_names(const struct workload *w); /* the caller frees it */
 /* The index of option @name, which must be there. */
 size_t workload_option_index(const struct workload *w, const char *name);
 /* The value of @text, or -EINVAL, -ERANGE. */
