@@ -8,8 +8,10 @@
  */
 
 #include "state.h"
+#include "switches.h"
 
 #define MAX_CHAIN 256 /* rows: no more than the keys of a head, KEYS / ROW_HEADS */
+#define NEAR	  4
 
 static __always_inline struct call_row *row_at(__u32 index)
 {
@@ -35,19 +37,27 @@ static __always_inline __u32 take(void *pool, __u32 *next)
 	return index;
 }
 
-/* The row of @key, made if missing; NULL (and counted as lost) if there is no room. */
-static __always_inline struct call_row *row_get(struct task_record *t, __u32 key)
-{
-	__u32 *head = &t->rows[key % ROW_HEADS];
-	__u32 index = *head;
-	struct call_row *row;
+/*
+ * Rows and blocks are found by walking a few steps in the program itself. What is further on, or
+ * missing, is the business of functions that the verifier checks once, not once for each way that
+ * leads there. 0: there is no room, which is counted as lost.
+ */
 
+/* The index of the present thread's row of @key, made if missing. */
+GLOBAL __u32 row_seek(__u32 key)
+{
+	struct task_record *t = current_record();
+	struct call_row *row;
+	__u32 *head, index;
+
+	if (!t)
+		return 0;
+	head = &t->rows[key % ROW_HEADS];
+	index = *head;
 	for (int i = 0; i < MAX_CHAIN && index; i++) {
 		row = row_at(index);
-		if (!row)
-			return NULL;
-		if (likely(row->key == key))
-			return row;
+		if (!row || row->key == key)
+			return row ? index : 0;
 		index = row->next;
 	}
 	/* Not 0: the chain is longer than the walk. */
@@ -55,27 +65,48 @@ static __always_inline struct call_row *row_get(struct task_record *t, __u32 key
 	row = row_at(index);
 	if (!index || !row) {
 		lose(LOST_ROWS_FULL);
-		return NULL;
+		return 0;
 	}
 	row->key = key;
 	row->kind = row_kinds[key % KEYS];
 	row->next = *head;
 	*head = index;
-	return row;
+	return index;
 }
 
-/* The block @tag in the chain at @head, made if missing. Its index, or 0 (counted as lost). */
-static __always_inline __u32 block_get(struct task_record *t, __u32 *head, __u32 tag)
+static __always_inline struct call_row *row_get(struct task_record *t, __u32 key)
 {
-	__u32 index = *head;
+	__u32 index = t->rows[key % ROW_HEADS];
+	struct call_row *row;
+
+	for (int i = 0; i < NEAR && index; i++) {
+		row = row_at(index);
+		if (!row)
+			return NULL;
+		if (likely(row->key == key))
+			return row;
+		index = row->next;
+	}
+	index = row_seek(key);
+	return index ? row_at(index) : NULL;
+}
+
+/* The index of the block @tag in a list of the present thread's row of @key, made if missing. */
+GLOBAL __u32 block_seek(__u32 key, __u32 list, __u32 tag)
+{
+	struct task_record *t = current_record();
+	struct call_row *row = row_at(row_seek(key));
+	__u32 *head, index;
 	struct block *b;
 
+	if (!t || !row || list >= BLOCK_LISTS)
+		return 0;
+	head = &row->lists[list];
+	index = *head;
 	for (int i = 0; i < MAX_CHAIN && index; i++) {
 		b = block_at(index);
-		if (!b)
-			return 0;
-		if (likely(b->tag == tag))
-			return index;
+		if (!b || b->tag == tag)
+			return b ? index : 0;
 		index = b->next;
 	}
 	index = index ? 0 : take(&free_blocks, &t->next_block);
@@ -88,6 +119,22 @@ static __always_inline __u32 block_get(struct task_record *t, __u32 *head, __u32
 	b->next = *head;
 	*head = index;
 	return index;
+}
+
+static __always_inline __u32 block_get(struct call_row *row, __u32 list, __u32 tag)
+{
+	__u32 index = row->lists[list];
+	struct block *b;
+
+	for (int i = 0; i < NEAR && index; i++) {
+		b = block_at(index);
+		if (!b)
+			return 0;
+		if (likely(b->tag == tag))
+			return index;
+		index = b->next;
+	}
+	return block_seek(row->key, list, tag);
 }
 
 static __always_inline void block_count(__u32 index, __u32 nr)
@@ -127,11 +174,11 @@ static __always_inline __u32 log2_floor(__u64 v)
 	return r + (v >> 1);
 }
 
-static __noinline __u32 sort_slowly(struct task_record *t, struct call_row *row, __u64 ns)
+static __noinline __u32 sort_slowly(struct call_row *row, __u64 ns)
 {
 	__u32 log, octave = 0, index, sub;
 
-	if (!t || !row)
+	if (!row)
 		return 0;
 	log = log2_floor(ns | 1);
 	sub = ns >> (HIST_FIRST_SHIFT - HIST_SUB_BITS);
@@ -143,7 +190,7 @@ static __noinline __u32 sort_slowly(struct task_record *t, struct call_row *row,
 		octave = HIST_OCTAVES - 1;
 		sub = HIST_SUB - 1;
 	}
-	index = block_get(t, &row->hist[octave % HIST_HEADS], octave);
+	index = block_get(row, octave % HIST_HEADS, octave);
 	block_count(index, sub);
 	row->last_block = octave ? index : 0;
 	row->last_shift = log - HIST_SUB_BITS;
@@ -154,14 +201,14 @@ static __noinline __u32 sort_slowly(struct task_record *t, struct call_row *row,
  * Sorts a duration into the row's histogram; the buckets are those of socktrace/histogram.h. Most
  * calls fall into the octave of the one before.
  */
-static __always_inline void row_sort(struct task_record *t, struct call_row *row, __u64 ns)
+static __always_inline void row_sort(struct call_row *row, __u64 ns)
 {
 	__u64 sub = ns >> (row->last_shift & 63);
 
 	if (likely(sub - HIST_SUB < HIST_SUB && row->last_block))
 		block_count(row->last_block, sub);
 	else
-		sort_slowly(t, row, ns);
+		sort_slowly(row, ns);
 }
 
 #endif

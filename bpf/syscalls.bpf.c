@@ -21,7 +21,7 @@ static __always_inline bool is_restart(__u32 error)
 	return error >= ERESTARTSYS && error <= ERESTART_RESTARTBLOCK && error != 515;
 }
 
-static __always_inline void count_result(struct task_record *t, struct call_row *row, long ret)
+static __always_inline void count_result(struct call_row *row, long ret)
 {
 	__u32 error = -ret;
 
@@ -39,7 +39,7 @@ static __always_inline void count_result(struct task_record *t, struct call_row 
 		return;
 	}
 	row->errors++;
-	block_count(block_get(t, &row->errnos, TAG_ERRNO + error / HIST_SUB), error);
+	block_count(block_get(row, LIST_ERRNOS, TAG_ERRNO + error / HIST_SUB), error);
 }
 
 /* A return whose entry was not seen: once is expected, later it means that entry was skipped. */
@@ -106,7 +106,7 @@ static __always_inline void count_duration(struct task_record *t, struct call_ro
 		t->call_runnable_ns = 0;
 		t->call_blocked_ns = 0;
 	}
-	row_sort(t, row, ns);
+	row_sort(row, ns);
 }
 
 /* The return of a call. What it may have done to a socket, enum socket_op. */
@@ -130,7 +130,7 @@ static __noinline int count_return(unsigned long long *ctx, struct cpu_slot *slo
 	if (!row)
 		return 0;
 	row->calls++;
-	count_result(t, row, ctx[1]);
+	count_result(row, ctx[1]);
 	count_duration(t, row, now - t->enter_ns);
 	return row->kind >> SOCKET_OP_SHIFT;
 }
@@ -189,7 +189,7 @@ static __noinline int count_return_only(unsigned long long *ctx, struct cpu_slot
 	if (!row)
 		return 0;
 	row->calls++;
-	count_result(t, row, ctx[1]);
+	count_result(row, ctx[1]);
 	return row->kind >> SOCKET_OP_SHIFT;
 }
 

@@ -41,7 +41,7 @@
 
 /* bpf/pools.bpf.c */
 enum pool_number { POOL_TASKS, POOL_PROCESSES, POOL_ROWS, POOL_BLOCKS, POOL_SOCKS, POOL_USES };
-#define FILL_AT_ONCE 512
+#define FILL_AT_ONCE 64
 
 enum record_state { RECORD_FREE, RECORD_LIVE, RECORD_ENDED };
 enum task_phase { PHASE_OFF, PHASE_ON };
@@ -57,9 +57,11 @@ struct block {
 	__u64 count[HIST_SUB];
 };
 
-#define TAG_ERRNO  0x100
-#define ERRNO_MAX  4095
-#define HIST_HEADS 4
+#define TAG_ERRNO   0x100
+#define ERRNO_MAX   4095
+#define HIST_HEADS  4
+#define LIST_ERRNOS HIST_HEADS
+#define BLOCK_LISTS (HIST_HEADS + 1)
 
 /* One system call of one thread. */
 struct call_row {
@@ -76,11 +78,10 @@ struct call_row {
 	__u64 min_ns;
 	__u64 max_ns;
 	__u64 bytes;
-	__u32 hist[HIST_HEADS]; /* blocks of octaves with the same octave % HIST_HEADS */
-	__u32 errnos;		/* blocks of error numbers */
-	__u32 last_block;	/* the block of the last duration, unless 0 */
-	__u8 last_shift;	/* and the shift that makes of a duration in it 8 .. 15 */
-	__u8 kind;		/* enum row_kind */
+	__u32 lists[BLOCK_LISTS]; /* blocks of durations by octave % HIST_HEADS; of error numbers */
+	__u32 last_block;	  /* the block of the last duration, unless 0 */
+	__u8 last_shift;	  /* and the shift that makes of a duration in it 8 .. 15 */
+	__u8 kind;		  /* enum row_kind */
 };
 
 enum row_kind {

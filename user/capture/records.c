@@ -119,7 +119,7 @@ static void read_histogram(const struct kernel *k, const struct call_row *row, s
 	const struct block *b;
 
 	for (int h = 0; h < HIST_HEADS; h++) {
-		for (uint32_t i = row->hist[h]; i; i = b->next) {
+		for (uint32_t i = row->lists[h]; i; i = b->next) {
 			b = pool_at(kernel_blocks(k), i);
 			for (int sub = 0; sub < HIST_SUB; sub++) {
 				if (b->count[sub])
@@ -134,7 +134,7 @@ static void read_errnos(const struct kernel *k, const struct call_row *row, stru
 {
 	const struct block *b;
 
-	for (uint32_t i = row->errnos; i; i = b->next) {
+	for (uint32_t i = row->lists[LIST_ERRNOS]; i; i = b->next) {
 		b = pool_at(kernel_blocks(k), i);
 		for (int sub = 0; sub < HIST_SUB; sub++) {
 			if (b->count[sub])
@@ -442,9 +442,8 @@ void record_release(const struct kernel *k, uint32_t index)
 			struct call_row *row = pool_at(kernel_rows(k), i);
 			uint32_t next = row->next;
 
-			for (int b = 0; b < HIST_HEADS; b++)
-				wipe_blocks(kernel_blocks(k), row->hist[b], &blocks);
-			wipe_blocks(kernel_blocks(k), row->errnos, &blocks);
+			for (int b = 0; b < BLOCK_LISTS; b++)
+				wipe_blocks(kernel_blocks(k), row->lists[b], &blocks);
 			wipe(kernel_rows(k), i, &rows);
 			i = next;
 		}
