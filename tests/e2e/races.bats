@@ -200,3 +200,34 @@ suite_setup() {
 	sound "$T/report.json"
 	kill -KILL "$(<"$T/leaderless")"
 }
+
+# its_map PID NAME: the number of a map of the tracer, by what its descriptors say.
+its_map() {
+	local id
+	for id in $(sed -n 's/^map_id:\t//p' /proc/"$1"/fdinfo/*); do
+		if [[ $(bpftool --json map show id "$id") == *"\"name\":\"$2\""* ]]; then
+			echo "$id"
+			return
+		fi
+	done
+	fail "no map $2"
+}
+
+@test "a followed child whose end is missed: the trace ends, and says so" {
+	local shell child i
+	PATH=$PATH:/usr/sbin
+	mkfifo "$T/go" "$T/end"
+	sh -c 'read go <'"$T/go"'; (read end <'"$T/end"') & echo $! >'"$T/child" 3>&- &
+	shell=$!
+	trace_start attach -f -F json --allow-partial -o "$T/report.json" "$shell"
+	echo >"$T/go"
+	wait "$shell"
+	until [[ -s $T/child ]]; do :; done
+	child=$(<"$T/child")
+	# Nothing finds the process's record any more, as if the event of its end had been missed.
+	printf -v i '%d %d %d %d' $((child & 255)) $((child >> 8 & 255)) $((child >> 16 & 255)) $((child >> 24))
+	bpftool map delete id "$(its_map "$TRACE" process_of)" key $i
+	echo >"$T/end"
+	trace_end 3
+	[[ $(value "$T/report.json" 'r["capture"]["lost"]["thread_vanished"]') -eq 1 ]]
+}

@@ -298,6 +298,42 @@ size_t capture_poll(struct capture *c)
 	return live;
 }
 
+/*
+ * Marks the processes with a thread that the last snapshot, begun at @since_ns, met or was too
+ * early for. @is_listed: as many as there are process records.
+ */
+static void mark_listed(struct capture *c, uint64_t since_ns, bool *is_listed)
+{
+	const struct pool *tasks = kernel_tasks(c->kernel);
+	uint64_t last = kernel_nr_snapshots(c->kernel);
+
+	for (uint32_t i = 1; i < tasks->nr; i++) {
+		const struct task_record *t = pool_at(tasks, i);
+
+		if (t->state == RECORD_LIVE && (t->snapshot == last || t->first_ns >= since_ns))
+			is_listed[t->process] = true;
+	}
+}
+
+size_t capture_count_listed(struct capture *c)
+{
+	const struct pool *processes = kernel_processes(c->kernel);
+	bool *is_listed = xcalloc(processes->nr, sizeof(*is_listed));
+	uint64_t since_ns = kernel_clock_ns();
+	int err = snapshot(c);
+	size_t live = 0;
+
+	if (!err)
+		mark_listed(c, since_ns, is_listed);
+	for (uint32_t i = 1; i < processes->nr; i++) {
+		const struct process_record *p = pool_at(processes, i);
+
+		live += p->state == RECORD_LIVE && (err || is_listed[i]);
+	}
+	free(is_listed);
+	return live;
+}
+
 /* --- the report ------------------------------------------------------------------------------ */
 
 static void copy_process(struct report *r, const struct process *from, struct process **copy)
@@ -555,19 +591,32 @@ static void await_last_switches(struct capture *c)
 
 /*
  * Threads that the kernel no longer lists, but whose end no program saw: nothing of theirs was
- * counted for an unknown time. @since_ns: before the last snapshot began.
+ * counted for an unknown time. @since_ns: before the last snapshot began. And processes that lived
+ * at the last poll, have no threads left, and whose own end no program saw.
  */
 static void find_vanished(struct capture *c, uint64_t since_ns)
 {
 	const struct pool *tasks = kernel_tasks(c->kernel);
+	const struct pool *processes = kernel_processes(c->kernel);
+	bool *has_threads = xcalloc(processes->nr, sizeof(*has_threads));
 
 	for (uint32_t i = 1; i < tasks->nr; i++) {
 		const struct task_record *t = pool_at(tasks, i);
 
-		if (t->state == RECORD_LIVE && !t->is_ending && t->first_ns < since_ns &&
+		if (t->state != RECORD_LIVE)
+			continue;
+		has_threads[t->process] = true;
+		if (!t->is_ending && t->first_ns < since_ns &&
 		    t->snapshot != kernel_nr_snapshots(c->kernel))
 			kernel_lose(c->kernel, LOST_VANISHED);
 	}
+	for (uint32_t i = 1; i < processes->nr; i++) {
+		const struct process_record *p = pool_at(processes, i);
+
+		if (p->state == RECORD_LIVE && c->tracked[i].used && !has_threads[i])
+			kernel_lose(c->kernel, LOST_VANISHED);
+	}
+	free(has_threads);
 }
 
 int capture_end(struct capture *c)

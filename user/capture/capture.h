@@ -43,6 +43,11 @@ struct capture;
 int capture_start(struct capture **c, const struct capture_options *options);
 /* Takes in what ended since the last call. Returns how many traced processes still live. */
 size_t capture_poll(struct capture *c);
+/*
+ * How many of these the kernel still lists: fewer, if an end was not seen. A look at every thread of
+ * the machine. If that is not to be had, the answer is capture_poll()'s.
+ */
+size_t capture_count_listed(struct capture *c);
 /* Readable when capture_poll() must be called at once to make room for new threads. */
 int capture_fd(const struct capture *c);
 /* Ends the counting; reports after this are of the whole trace. 0 or -errno, message printed. */

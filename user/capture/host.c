@@ -36,6 +36,19 @@ static char *find_line(const char *path, const char *prefix, const char *skip)
 	return NULL;
 }
 
+/* The name, or, where the kernel does not know it (AArch64), the numbers that stand for it. */
+static char *cpu_model(void)
+{
+	char *name = find_line("/proc/cpuinfo", "model name", "\t :");
+	__cleanup(free) char *implementer = NULL, *part = NULL;
+
+	if (name)
+		return name;
+	implementer = find_line("/proc/cpuinfo", "CPU implementer", "\t :");
+	part = find_line("/proc/cpuinfo", "CPU part", "\t :");
+	return implementer && part ? xasprintf("implementer %s, part %s", implementer, part) : NULL;
+}
+
 /* The hypervisor's name for the machine, "none" on bare metal, NULL if the CPU does not say. */
 static char *virtualization(void)
 {
@@ -77,7 +90,7 @@ void host_fill(struct report *r)
 	r->host.kernel = utf8_clean(u.release, strlen(u.release));
 	r->host.arch = utf8_clean(u.machine, strlen(u.machine));
 	r->host.os = find_line("/etc/os-release", "PRETTY_NAME=", "\"");
-	r->host.cpu_model = find_line("/proc/cpuinfo", "model name", "\t :");
+	r->host.cpu_model = cpu_model();
 	r->host.cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	r->host.virtualization = virtualization();
 	r->host.lockdown = lockdown();

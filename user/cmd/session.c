@@ -29,6 +29,9 @@ static const int session_signals[] = {
 /* What one poll loop waits for; the targets' pidfds follow. */
 enum { FD_SIGNAL, FD_POLL, FD_INTERVAL, FD_DURATION, FD_CAPTURE, NR_FDS };
 
+/* ns between looks for children that outlive the targets */
+#define LIST_EVERY_NS 1000000000ULL
+
 struct loop {
 	struct session *session;
 	struct capture *capture;
@@ -36,6 +39,7 @@ struct loop {
 	struct pollfd *fds;
 	size_t nr_fds, nr_targets_alive;
 	uint64_t end_ns;	 /* CLOCK_MONOTONIC; 0: no end set */
+	uint64_t listed_ns;	 /* when children that outlive the targets were last looked for */
 	unsigned int nr_reports; /* printed */
 	bool has_progress, is_over;
 	int exit_code;
@@ -203,13 +207,21 @@ static void on_targets(struct loop *l)
 	}
 }
 
-/* Everything that ends the trace by itself: the targets, and with --follow their children. */
+/*
+ * Everything that ends the trace by itself: the targets, and with --follow their children. That
+ * these have ended is asked of the kernel too: the event of an end may have been missed.
+ */
 static void look_for_end(struct loop *l, size_t nr_live)
 {
 	if (l->nr_targets_alive)
 		return;
-	if (l->session->child || !l->session->options.follow || !nr_live)
-		l->is_over = true;
+	if (l->session->child || !l->session->options.follow)
+		nr_live = 0;
+	if (nr_live && session_now_ns() - l->listed_ns >= LIST_EVERY_NS) {
+		l->listed_ns = session_now_ns();
+		nr_live = capture_count_listed(l->capture);
+	}
+	l->is_over = !nr_live;
 }
 
 static int wait_for_end(struct loop *l)
