@@ -73,6 +73,7 @@ capabilities() {
 	trace_start attach -F json -o "$T/report.json" $!
 	[[ $(capabilities "$TRACE") == *=cap_chown,cap_dac_override,cap_fowner,cap_sys_ptrace,cap_syslog,cap_perfmon,cap_bpf ]]
 	grep -qP '^NoNewPrivs:\t1$' "/proc/$TRACE/status"
+	grep -qP '^Seccomp:\t2$' "/proc/$TRACE/status"
 	kill -INT "$TRACE"
 	trace_end 0
 	sound "$T/report.json"

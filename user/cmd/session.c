@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/capabilities.h"
 #include "base/cleanup.h"
+#include "base/confine.h"
 #include "base/msg.h"
 #include "base/outfile.h"
 #include "capture/capture.h"
@@ -296,6 +297,8 @@ static int give_up_privileges(const struct session *s)
 	if (s->options.user) /* signals are passed on to it */
 		keep |= CAPABILITY(CAP_KILL);
 	err = capabilities_keep(keep);
+	if (!err)
+		err = confine();
 	if (!err)
 		return EXIT_COMPLETE;
 	msg_error("give up privileges that are not needed any more: %s", strerror(-err));
