@@ -180,6 +180,31 @@ class Trace:
         if self.status:
             raise Failure(f"{program} ended with {self.status}: {self.said.strip()[-600:]}")
 
+    def run_in_turn(self, commands):
+        """Programs, one after the other, by a shell; a truth of each."""
+        truths = [f"{self.files[1]}.{i}" for i in range(len(commands))]
+        script = "".join(f"{PROGRAMS}/{c[0]} -o {truth} {' '.join(c[1:])} || exit {i + 1}\n"
+                         for i, (c, truth) in enumerate(zip(commands, truths)))
+        self.socktrace("run", *self.options, "--", "/bin/sh", "-c", script + ":")
+        self.load()
+        if self.status:
+            raise Failure(f"program {self.status} failed: {self.said.strip()[-600:]}")
+        self.truths = [compare.load_truth(truth) for truth in truths]
+
+    def parts_in_turn(self):
+        """What the report says of each of them. The shell has the first process."""
+        first = [truth["processes"][0]["pid"] for truth in self.truths]
+        parts = []
+        for process in sorted(self.report["processes"], key=lambda p: p["started_ns"])[1:]:
+            if len(parts) < len(first) and process["pid"] == first[len(parts)]:
+                parts.append([])
+            if not parts:
+                raise Failure(f"process {process['pid']} before the first program")
+            parts[-1].append(process)
+        if len(parts) != len(first):
+            raise Failure(f"{len(parts)} of {len(first)} programs in the report")
+        return [dict(self.report, processes=part) for part in parts]
+
     def attach(self, program, *args, holds=False):
         """To a program that waits; until it ends or, if it @holds what it has, until told."""
         pipe = subprocess.PIPE
@@ -213,23 +238,39 @@ class Trace:
         if self.status:
             raise Failure(f"socktrace ended with {self.status}: {self.said.strip()[-600:]}")
 
-    def is_exact(self, is_run, null=(), udp_audit=False):
-        """Holds the report against the program's own account."""
-        problems = Problems()
-        truth = compare.load_truth(self.files[1])
-        if self.runs.hook(self.report, "drops") == "plain":
-            forget_reasons(truth)
-        options = argparse.Namespace(run=is_run, abi=os.uname().machine, root_only=False, only=None)
-        if self.report["processes"] and truth.get("sockets") and "--no-sockets" not in self.options:
-            sockets.check_sockets(problems, self.report, list(null))
-            sockets.audited(problems, self.report, "tcp_bytes", "tcp")
-            if udp_audit:
-                sockets.audited(problems, self.report, "udp_drops", "udp")
-            sockets.compare_report(problems, truth, self.report, options)
-        else:
-            compare.check_sound(problems, self.report, list(null))
-        compare.compare_report(problems, truth, self.report, options)
-        problems.raise_any()
+    def is_exact(self, is_run, udp_audit=False):
+        """Holds the report against itself and the program's own account."""
+        is_sound(self.runs, self.report, udp_audit)
+        agrees(self.runs, compare.load_truth(self.files[1]), self.report, is_run)
+
+
+def has_sockets(runs, report):
+    return any(p["sockets"] for p in report["processes"]) and runs.hook(report, "socket_bytes")
+
+
+def is_sound(runs, report, udp_audit=False):
+    """A report by itself."""
+    problems = Problems()
+    if has_sockets(runs, report):
+        sockets.check_sockets(problems, report, [])
+        sockets.audited(problems, report, "tcp_bytes", "tcp")
+        if udp_audit:
+            sockets.audited(problems, report, "udp_drops", "udp")
+    else:
+        compare.check_sound(problems, report, [])
+    problems.raise_any()
+
+
+def agrees(runs, truth, report, is_run):
+    """A report, or a part of it, with a program's own account."""
+    problems = Problems()
+    if runs.hook(report, "drops") == "plain":
+        forget_reasons(truth)
+    options = argparse.Namespace(run=is_run, abi=os.uname().machine, root_only=False, only=None)
+    if truth.get("sockets") and runs.hook(report, "socket_bytes"):
+        sockets.compare_report(problems, truth, report, options)
+    compare.compare_report(problems, truth, report, options)
+    problems.raise_any()
 
 
 # --- the suite -----------------------------------------------------------------------------------
@@ -270,11 +311,34 @@ class Suite:
 
     # What tests are made of.
 
-    def run(self, *command, hooks=(), options=(), null=()):
+    def run(self, *command, hooks=(), options=()):
         need(command[0])
         trace = Trace(self, hooks, options)
         trace.run(*(a.replace("DIR", trace.dir) for a in command))
-        trace.is_exact(True, null)
+        trace.is_exact(True)
+
+    def run_each(self, title, commands, options=()):
+        """
+        A test of each command. They run in one trace, because loading the programs takes longest;
+        if that trace is no good, each in its own.
+        """
+        start = time.monotonic()
+        able = [c for c in commands if not lacks(c.split()[0])]
+        trace = Trace(self, options=options)
+        parts = {}
+        try:
+            trace.run_in_turn([c.replace("DIR", trace.dir).split() for c in able])
+            is_sound(self.runs, trace.report)
+            parts = dict(zip(able, zip(trace.truths, trace.parts_in_turn())))
+        except (Failure, Lost) as e:
+            print(f"{title} in turn: {e}", flush=True)
+        print(f"{title} in turn: {time.monotonic() - start:.1f} s", flush=True)
+        for command in commands:
+            name = f"{title} {plain(command)}"
+            if command in parts:
+                self.test(name, agrees, self.runs, *parts[command], True)
+            else:
+                self.test(name, self.run, *command.split(), options=options)
 
     def attach(self, *command, hooks=(), options=("-f",), **kwargs):
         need(command[0])
@@ -294,11 +358,19 @@ class Suite:
             raise Failure(f"audits workload_truth: {truths}")
 
 
-def need(program):
+def lacks(program):
+    """What a program needs and this machine has not."""
     if program.endswith("32") and not os.path.exists(f"{PROGRAMS}/{program}"):
-        raise Skip("no 32-bit build on this architecture")
+        return "no 32-bit build on this architecture"
     if program == "pidreuse" and not os.access("/proc/sys/kernel/ns_last_pid", os.W_OK):
-        raise Skip("may not write ns_last_pid")
+        return "may not write ns_last_pid"
+    return None
+
+
+def need(program):
+    why = lacks(program)
+    if why:
+        raise Skip(why)
 
 
 def doctor():
@@ -308,14 +380,13 @@ def doctor():
         raise Failure(f"status {done.returncode}: {done.stdout.strip()[-500:]}")
 
 
+MANY = ("grid -p 4 -t 4 -n 16", "shortlived -t 200 -p 20")  # Linux 7 may lose of these
 CALLS = (
-    "grid -p 4 -t 4 -n 16",
     "forktree -d 2 -w 3 -x",
     "execs thread",
     "vforks",
     "signals",
     "die",
-    "shortlived -t 200 -p 20",
     "denied",
     "bytes",
     f"compat -e {PROGRAMS}/compat32",
@@ -334,17 +405,15 @@ WORKLOADS = (
     "feed --messages 1000 --rcvbuf 2048",
     "forwarder --load bulk --seconds 0.2 --topology veth",
     "forwarder --load bulk --seconds 0.2 --splice",
-    "forwarder --load rr --seconds 0.2",
     "forwarder --load crr --seconds 0.2",
 )
 
 
 def test_calls(suite):
-    for command in CALLS:
-        suite.test(f"run {plain(command)}", suite.run, *command.split(), options=["--no-sockets"])
-    for command in COUNT_ONLY:
-        suite.test(f"run --detail count {plain(command)}", suite.run, *command.split(),
-                   options=["--no-sockets", "--detail=count"])
+    for command in MANY:
+        suite.test(f"run {command}", suite.run, *command.split(), options=["--no-sockets"])
+    suite.run_each("run", CALLS, ["--no-sockets"])
+    suite.run_each("run --detail count", COUNT_ONLY, ["--no-sockets", "--detail=count"])
     for command in ATTACHED:
         suite.test(f"attach -f {plain(command)}", suite.attach, *command.split(),
                    options=["-f", "--no-sockets"])
@@ -355,8 +424,7 @@ def plain(command):
 
 
 def test_sockets(suite):
-    for command in SOCKETS:
-        suite.test(f"run {plain(command)}", suite.run, *command.split())
+    suite.run_each("run", SOCKETS)
     suite.test("attach -f moves", suite.attach, *"moves -e -n 1 -d DIR".split())
 
 
