@@ -121,7 +121,7 @@ BUILD_PACKAGES := gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev zl
 	libsmartcols-dev libjson-c-dev libseccomp-dev libcap-ng-dev linux-libc-dev
 TEST_PACKAGES := libcmocka-dev bats strace redis-server redis-tools nginx-light apache2-utils \
 	iperf3 curl socat nftables python3 python3-jsonschema gcc-multilib libclang-rt-14-dev \
-	man-db groff iproute2 procps util-linux libcap2-bin lld qemu-user binutils bpftrace qemu-system-x86 busybox-static git
+	man-db groff iproute2 procps util-linux libcap2-bin lld qemu-user binutils bpftrace qemu-system-x86 qemu-system-arm busybox-static git
 BENCH_PACKAGES := haproxy
 
 .PHONY: deps deps-bench
@@ -142,12 +142,14 @@ check-unit: $(UNIT_BINS)
 	$(Q)for t in $^; do echo "# $$t"; $$t || exit 1; done
 
 # Programs that know what they do: tests/e2e/programs/NAME.c, each with the files of E2E_LIB;
-# compat and moves a second time as 32-bit programs.
+# compat and moves a second time as 32-bit programs, on x86.
 E2E_DIR  := $(OUT)/tests/e2e
 E2E_LIB  := $(addprefix tests/e2e/programs/,truth.c endpoint.c net.c pairs.c)
 E2E_SRCS := $(filter-out $(E2E_LIB),$(wildcard tests/e2e/programs/*.c))
-E2E_BINS := $(E2E_SRCS:tests/e2e/programs/%.c=$(E2E_DIR)/%) $(E2E_DIR)/compat32 $(E2E_DIR)/moves32
-E2E_CC    = $(Q)mkdir -p $(@D) && $(CC) -D_GNU_SOURCE -Itests/e2e/programs $(CFLAGS_ALL) -MMD -MP -MF $@.d
+E2E_X86  := $(addprefix $(E2E_DIR)/,compat compat32 moves32)
+E2E_BINS := $(filter-out $(E2E_X86),$(E2E_SRCS:tests/e2e/programs/%.c=$(E2E_DIR)/%)) \
+	$(if $(filter x86,$(ARCH)),$(E2E_X86))
+E2E_CC    = $(Q)mkdir -p $(@D) && $(CC) -D_GNU_SOURCE -Itests/e2e/programs $(CFLAGS_ALL) $(LDFLAGS) -MMD -MP -MF $@.d
 
 $(E2E_DIR)/%32: tests/e2e/programs/%.c $(E2E_LIB)
 	$(call msg,TEST,$@)
@@ -161,8 +163,9 @@ $(E2E_DIR)/%: tests/e2e/programs/%.c $(E2E_LIB)
 	$(call msg,TEST,$@)
 	$(E2E_CC) $(filter %.c,$^) -pthread -o $@
 
-.PHONY: tests
-tests: $(UNIT_BINS) $(E2E_BINS)
+.PHONY: tests programs
+tests: $(UNIT_BINS) programs
+programs: $(E2E_BINS)
 
 # Everything, on a fresh machine too: packages, build with both compilers, all suites.
 .PHONY: check
@@ -197,19 +200,21 @@ check-fuzz: deps
 # UPDATE=1 writes the hooks that were taken into docs/KERNELS.md.
 .PHONY: check-kernels
 check-kernels: deps
-	+$(Q)$(MAKE) --no-print-directory all tests
+	+$(Q)$(MAKE) --no-print-directory all tests cross
 	$(Q)OUT=$(OUT) tests/vm/check.sh $(if $(UPDATE),--update)
 
 # --- other architectures -------------------------------------------------------------------------
 
 # For AArch64, with this system's clang and that architecture's libraries from Debian.
+# Debian's too is what its kernel runs under emulation beside them (tests/vm/image.sh).
 CROSS := $(OUT)/aarch64
+CROSS_PACKAGES := python3 busybox-static iproute2
 .PHONY: cross check-cross
 cross:
 	$(Q)tests/cross/sysroot.sh arm64 $(CROSS)/sysroot $(filter %-dev,$(BUILD_PACKAGES)) \
-		libgcc-$(shell gcc -dumpversion)-dev
+		libgcc-$(shell gcc -dumpversion)-dev $(CROSS_PACKAGES)
 	+$(Q)$(MAKE) --no-print-directory ARCH=arm64 OUT=$(CROSS) LDFLAGS=-fuse-ld=lld \
-		CC='clang --target=aarch64-linux-gnu --sysroot=$(abspath $(CROSS))/sysroot/root' all
+		CC='clang --target=aarch64-linux-gnu --sysroot=$(abspath $(CROSS))/sysroot/root' all programs
 
 check-cross: deps
 	+$(Q)$(MAKE) --no-print-directory cross

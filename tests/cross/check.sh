@@ -3,7 +3,7 @@
 #
 # check.sh DIR: the program in DIR (make check-cross built it there, with DIR/sysroot) is for
 # AArch64 and, under qemu's emulation of that processor, reads and writes reports as it does here.
-# Tracing needs a kernel of that kind, and is not tried. Prints TAP.
+# Tracing needs a kernel of that kind: make check-kernels. Prints TAP.
 
 set -euo pipefail
 

@@ -6,8 +6,9 @@
 # skipped". With --update, writes the hooks into docs/KERNELS.md. Fails if a test does, or if fewer
 # than two kernels were emulated: those that cannot be fetched are skipped, and that is said.
 #
-# Environment: OUT (build products, default .output); FRESH=1 looks for newer kernels than those
-# fetched before; KERNELS (default: all four suites, and "host"); LIMIT, seconds for one of them.
+# Environment: OUT (build products, default .output; of make cross: OUT/aarch64); FRESH=1 looks for
+# newer kernels than those fetched before; KERNELS (default: all four suites, one of them for arm64
+# too, and "host"); LIMIT, seconds for one of them.
 
 set -euo pipefail
 
@@ -16,7 +17,7 @@ root=$(cd "$here/../.." && pwd)
 out=$(realpath -m "${OUT:-$root/.output}")
 vm=$out/vm
 limit=${LIMIT:-600}
-read -r -a kernels <<<"${KERNELS:-bullseye bookworm trixie sid host}"
+read -r -a kernels <<<"${KERNELS:-bullseye bookworm trixie trixie-arm64 sid host}"
 
 if [[ $EUID -ne 0 ]]; then
 	echo "check.sh: needs root, to trace on the running kernel: run this with sudo" >&2
@@ -26,6 +27,28 @@ if [[ ! -x $out/socktrace || ! -x $out/tests/e2e/moves ]]; then
 	echo "check.sh: $out has no test programs: make all tests" >&2
 	exit 1
 fi
+
+native=$(dpkg --print-architecture)
+
+# architecture NAME: that of a kernel, in Debian's words.
+architecture() {
+	case $1 in
+	*-arm64) echo arm64 ;;
+	*) echo "$native" ;;
+	esac
+}
+
+# image ARCH: for its kernels; made once.
+image() {
+	if [[ $1 == "$native" ]]; then
+		"$here/image.sh" "$out" "$vm/image-$1"
+	elif [[ -x $out/aarch64/tests/e2e/moves ]]; then
+		"$here/image.sh" "$out/aarch64" "$vm/image-$1" "$out/aarch64/sysroot/root"
+	else
+		echo "check.sh: $out/aarch64 has no test programs: make cross" >&2
+		exit 1
+	fi
+}
 
 mkdir -p "$vm"
 rm -f "$vm"/*.results "$vm"/*.skipped "$vm"/*.console
@@ -73,7 +96,9 @@ each() {
 # A kernel that cannot be had is told by a file.
 fetched() {
 	local directory
-	if directory=$("$here/fetch.sh" "$1" "$vm/kernels/$1" 2>"$vm/$1.fetch"); then
+	local arch
+	arch=$(architecture "$1")
+	if directory=$("$here/fetch.sh" "${1%-"$arch"}" "$vm/kernels/$1" "$arch" 2>"$vm/$1.fetch"); then
 		ln -sfn "$directory" "$vm/kernels/$1.now"
 	else
 		tail -n 1 "$vm/$1.fetch" >"$vm/$1.skipped"
@@ -88,9 +113,10 @@ host() {
 }
 
 emulated() {
-	local status=0
-	"$here/boot.sh" "$vm/kernels/$1.now" "$vm/image" "$limit" "$vm/$1" >"$vm/$1.qemu" 2>&1 ||
-		status=$?
+	local arch status=0
+	arch=$(architecture "$1")
+	"$here/boot.sh" "$vm/kernels/$1.now" "$vm/image-$arch" "$limit" "$vm/$1" "$arch" \
+		>"$vm/$1.qemu" 2>&1 || status=$?
 	rm -f "$vm/$1.initrd"
 	ended "$1" "$status"
 }
@@ -113,10 +139,16 @@ one() {
 }
 
 "$here/probes.py" "$root" >"$vm/probes.json"
-"$here/image.sh" "$out" "$vm/image"
 suites=()
+architectures=()
 for kernel in "${kernels[@]}"; do
-	[[ $kernel == host ]] || suites+=("$kernel")
+	if [[ $kernel != host ]]; then
+		suites+=("$kernel")
+		architectures+=("$(architecture "$kernel")")
+	fi
+done
+for arch in $(printf '%s\n' "${architectures[@]}" | sort -u); do
+	image "$arch"
 done
 each fetched "${suites[@]}"
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #
-# fetch.sh SUITE DIR: the newest cloud kernel of a Debian suite, from the mirror that this system's
-# own apt sources name, verified as apt does. Puts its packages into DIR (under their own names:
-# they are fetched once) and unpacks them there; prints the directory that then has vmlinuz and
-# veth.ko. With FRESH=1, looks for a newer one even if DIR has one.
+# fetch.sh SUITE DIR [ARCH]: the newest cloud kernel of a Debian suite, from the mirror that this
+# system's own apt sources name, verified as apt does. ARCH: in Debian's words, default this
+# system's. Puts its packages into DIR (under their own names: they are fetched once) and unpacks
+# them there; prints the directory that then has vmlinuz and veth.ko. With FRESH=1, looks for a
+# newer one even if DIR has one.
 #
 # Nothing of the system's own apt state is read or changed but the sources and the keyring.
 
@@ -13,7 +14,7 @@ set -euo pipefail
 suite=$1
 mkdir -p "$2"
 dir=$(realpath "$2")
-arch=$(dpkg --print-architecture)
+arch=${3:-$(dpkg --print-architecture)}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 die() {

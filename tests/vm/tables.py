@@ -20,7 +20,7 @@ BEGIN, END = "<!-- begin hooks, made by tests/vm/check.sh --update -->", "<!-- e
 class Kernel:
     def __init__(self, directory, name):
         self.name = name
-        self.release = self.version = None
+        self.release = self.version = self.machine = None
         self.tests = {}
         self.hooks = {}
         self.skipped = None
@@ -41,6 +41,7 @@ class Kernel:
             if "kernel" in said:
                 self.release = said["kernel"]
                 self.version = said["version"]
+                self.machine = said["machine"]
             elif "test" in said:
                 self.tests[said["test"]] = said
             elif "probe" in said:
@@ -49,9 +50,13 @@ class Kernel:
                 self.is_complete = said["end"] == len(self.tests)
 
     def title(self):
-        """The upstream version; Debian's release does not always name it."""
+        """
+        The upstream version, which Debian's release does not always name; and the architecture, if
+        it is another than here.
+        """
         debian = re.search(r"Debian (\d+\.\d+\.\d+)", self.version)
-        return debian[1] if debian else re.split(r"[-+]", self.release)[0]
+        title = debian[1] if debian else re.split(r"[-+]", self.release)[0]
+        return title if self.machine == os.uname().machine else f"{title} {self.machine}"
 
     def count(self, result):
         return sum(t["result"] == result for t in self.tests.values())
@@ -96,7 +101,7 @@ def print_hooks(ran):
     print()
     aligned([["PROBE", "HOOK", *(k.title() for k in ran)], *hook_rows(ran)])
     print('\n"taken": used where none is asked for; "works": asked for by name. All its programs '
-          'ran, and it was exact,\nbut where it lost events, and said so: "lost".')
+          'ran, and it was exact,\nbut where it lost events, and said so: "lost". "-": not tried there.')
 
 
 def print_reasons(ran):

@@ -12,6 +12,7 @@ Prints every difference and exits 1 if there is one. See programs/truth.h for wh
 import argparse
 import collections
 import json
+import os
 import re
 import sys
 
@@ -416,7 +417,7 @@ def parse_arguments():
     parser.add_argument("--root-only", action="store_true", help="children are not followed")
     parser.add_argument("--only", type=int, action="append", help="PID that alone is traced")
     parser.add_argument("--run", action="store_true", help="the trace begins with execve")
-    parser.add_argument("--abi", default="x86_64", help="native one")
+    parser.add_argument("--abi", default=os.uname().machine, help="native one")
     parser.add_argument("--null", action="append", default=[], help="audit that may be null")
     return parser.parse_args()
 

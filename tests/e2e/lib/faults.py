@@ -384,7 +384,7 @@ def sound(report, nulls=()):
 
 
 def same_as_truth(report, truth, run=False, only=None):
-    options = argparse.Namespace(run=run, only=only, root_only=False, abi="x86_64")
+    options = argparse.Namespace(run=run, only=only, root_only=False, abi=os.uname().machine)
     problems = compare.Problems()
     compare.check_sound(problems, report, [])
     compare.compare_report(problems, truth, report, options)

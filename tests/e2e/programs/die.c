@@ -22,6 +22,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "oldcalls.h"
 #include "truth.h"
 
 #define MAX_TIDS 8
@@ -88,17 +89,17 @@ static void *in_epoll_wait(void *unused)
 	int e = epoll_create1(0);
 
 	begin(4);
-	truth_of(truth_me, "epoll_wait")->calls = 1;
-	truth_error(truth_of(truth_me, "epoll_wait"), EINTR, 1);
-	syscall(SYS_epoll_wait, e, &event, 1, -1);
+	truth_of(truth_me, EPOLL_WAIT_NAME)->calls = 1;
+	truth_error(truth_of(truth_me, EPOLL_WAIT_NAME), EINTR, 1);
+	syscall(EPOLL_WAIT_NR, e, &event, 1, -1, NULL, 8);
 	return unused;
 }
 
 static void *in_pause(void *unused)
 {
 	begin(5);
-	killed_in(truth_me, "pause", false);
-	syscall(SYS_pause);
+	killed_in(truth_me, PAUSE_NAME, false);
+	syscall(PAUSE_NR, NULL, 0, NULL, NULL, 8);
 	return unused;
 }
 
@@ -107,8 +108,8 @@ static const struct {
 	long nr;
 } blocked[] = {
 	{in_read, SYS_read},	       {in_futex, SYS_futex},
-	{in_nanosleep, SYS_nanosleep}, {in_epoll_wait, SYS_epoll_wait},
-	{in_pause, SYS_pause},
+	{in_nanosleep, SYS_nanosleep}, {in_epoll_wait, EPOLL_WAIT_NR},
+	{in_pause, PAUSE_NR},
 };
 
 #define NR_BLOCKED (sizeof(blocked) / sizeof(*blocked))

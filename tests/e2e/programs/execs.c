@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "oldcalls.h"
 #include "truth.h"
 
 extern char **environ;
@@ -103,13 +104,13 @@ static void victim(struct truth_process *p)
 	for (int i = 0; i < 3; i++)
 		accounts[i] = truth_thread_new(p, 0);
 	truth_me = accounts[0];
-	killed_in(accounts[0], "pause");
+	killed_in(accounts[0], PAUSE_NAME);
 	killed_in(accounts[1], "readv");
 	truth_of(accounts[1], "readv")->moves_bytes = 1;
 	tids[0] = getpid();
 	truth_check(!pthread_create(&id, NULL, blocked_thread, accounts[1]), "pthread_create");
 	truth_check(!pthread_create(&id, NULL, exec_thread, accounts[2]), "pthread_create");
-	syscall(SYS_pause);
+	syscall(PAUSE_NR, NULL, 0, NULL, NULL, 8);
 	truth_fail("pause returned");
 }
 
@@ -133,7 +134,7 @@ static void from_thread(void)
 		victim(p);
 	for (int i = 0; i < 3; i++) {
 		wait_tid(i);
-		truth_wait_blocked(pid, tids[i], i == 0 ? SYS_pause : SYS_readv);
+		truth_wait_blocked(pid, tids[i], i == 0 ? PAUSE_NR : SYS_readv);
 	}
 	truth_check(write(start[1], "", 1) == 1, "write");
 	truth_check(truth_reap(pid, p) == 7 << 8, "the process that made execve");

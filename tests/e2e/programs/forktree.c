@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "oldcalls.h"
 #include "truth.h"
 
 static unsigned int depth = 2, width = 3, calls = 10;
@@ -20,12 +21,12 @@ static bool orphans;
 
 static void node(unsigned int level)
 {
-	truth_of(truth_me, "fork");
+	truth_of(truth_me, FORK_NAME);
 	for (unsigned int i = 0; i < calls; i++)
 		CALL(getppid);
 	for (unsigned int i = 0; level < depth && i < width; i++) {
 		/* Not CALL(): the child would enter the return too. */
-		long pid = syscall(SYS_fork);
+		long pid = syscall(FORK_NR, SIGCHLD, 0, 0, 0, 0);
 
 		truth_check(pid >= 0, "fork");
 		if (!pid) {
@@ -37,7 +38,7 @@ static void node(unsigned int level)
 			truth_of(truth_me, "exit_group")->no_return++;
 			syscall(SYS_exit_group, level + 1);
 		}
-		truth_returned("fork", pid);
+		truth_returned(FORK_NAME, pid);
 	}
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "oldcalls.h"
 #include "truth.h"
 
 extern char **environ;
@@ -30,7 +31,7 @@ static void vfork_once(bool with_exec)
 	pid_t pid;
 
 	truth_of(t, "getuid")->calls = 3;
-	truth_of(t, "vfork");
+	truth_of(t, VFORK_NAME);
 	truth_of(t, "nanosleep")->calls = 1;
 	if (with_exec)
 		truth_of(t, "execve")->calls = 1;
@@ -48,7 +49,9 @@ static void vfork_once(bool with_exec)
 	}
 	truth_check(pid > 0, "vfork");
 	p->pid = t->tid = pid;
-	truth_of(truth_me, "vfork")->calls++;
+#ifdef SYS_vfork
+	truth_of(truth_me, VFORK_NAME)->calls++;
+#endif
 	truth_check(truth_reap(pid, NULL) == p->status, "the child of vfork");
 }
 
@@ -95,8 +98,8 @@ int main(int argc, char **argv)
 	for (unsigned int i = 0; i < times; i++)
 		spawn_once();
 	/* The sleeps passed while the parent was inside vfork, off the CPU. */
-	truth_bound(truth_me, "syscalls.vfork.blocked_ns", slept_ns, UINT64_MAX);
-	truth_bound(truth_me, "syscalls.vfork.on_cpu_ns", 0, slept_ns / 2);
+	truth_bound(truth_me, "syscalls." VFORK_NAME ".blocked_ns", slept_ns, UINT64_MAX);
+	truth_bound(truth_me, "syscalls." VFORK_NAME ".on_cpu_ns", 0, slept_ns / 2);
 	truth_print();
 	return 0;
 }
