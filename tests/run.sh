@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #
-# run.sh [SUITE...]: runs the unit tests and the end-to-end suites (tests/e2e/*.bats) that were
-# built before, or only the named ones, and ends with a line "N passed, N failed, N skipped".
+# run.sh [SUITE...]: runs the unit tests, the end-to-end suites (tests/e2e/*.bats), the fuzz targets,
+# the build for AArch64 and the suite on other kernels, all built before, or only the named suites
+# of tests/e2e. Ends with a line "N passed, N failed, N skipped".
 # Under CI=true, a skipped test of a suite that must run there is a failure.
 #
 # Environment: OUT (build products, default .output), SOCKTRACE, E2E_BIN.
@@ -113,6 +114,27 @@ run_bats_suites() {
 	done
 }
 
+# Debian's kernels under emulation: a table, and a last line like that of this script.
+run_kernels() {
+	local status=0 last sums
+	say "# kernels"
+	"$root/tests/vm/check.sh" 2>&1 | tee "$log" || status=$?
+	last=$(tail -n 1 "$log")
+	if [[ ! $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+		say "not ok: kernels ended with status $status and no sums"
+		failed=$((failed + 1))
+		return
+	fi
+	sums=("${BASH_REMATCH[@]:1}")
+	if ((status != 0 && sums[1] == 0)); then
+		say "not ok: kernels ended with status $status"
+		sums[1]=1
+	fi
+	passed=$((passed + sums[0]))
+	failed=$((failed + sums[1]))
+	skipped=$((skipped + sums[2]))
+}
+
 if ! command -v bats >/dev/null; then
 	say "run.sh: bats is missing (Debian: apt-get install bats)" >&2
 	exit 1
@@ -126,6 +148,7 @@ else
 	run_sanitized
 	run_suite fuzz "$root/tests/fuzz/run.sh"
 	run_suite cross "$root/tests/cross/check.sh" "$out/aarch64"
+	run_kernels
 fi
 say "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && passed > 0))
