@@ -72,6 +72,7 @@ static __always_inline __u32 process_add(struct task_struct *task, __u32 pid, __
 	p->parent = parent;
 	p->is_target = is_target;
 	p->started_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	p->first_ns = bpf_ktime_get_ns();
 	p->state = RECORD_LIVE;
 	maybe_traced[tgid & (MAYBE_TRACED - 1)] = 1;
 	err = bpf_map_update_elem(&process_of, &tgid, &index, BPF_NOEXIST);
@@ -117,6 +118,7 @@ static __always_inline struct task_record *task_add(struct task_struct *task, __
 	t->tgid = tgid;
 	t->task = key;
 	t->process = process;
+	t->self = index;
 	t->tid = tid;
 	t->is_leader = BPF_CORE_READ(task, pid) == BPF_CORE_READ(task, tgid);
 	bpf_probe_read_kernel_str(t->comm, sizeof(t->comm), task->comm);
@@ -296,6 +298,18 @@ int list_tasks(struct bpf_iter__task *ctx)
 	return 0;
 }
 
+/* A thread may have no record, for want of room, and its process all the same live. */
+static __always_inline void process_met(__u32 tgid)
+{
+	__u32 *found = maybe_traced[tgid & (MAYBE_TRACED - 1)]
+			       ? bpf_map_lookup_elem(&process_of, &tgid)
+			       : NULL;
+	struct process_record *p = found ? process_at(*found) : NULL;
+
+	if (p)
+		p->snapshot = nr_snapshots;
+}
+
 /*
  * Brings the records of live threads up to date with what the kernel counts for them. A thread on
  * another CPU may be between the kernel's count of a switch and ours: read until they agree, which
@@ -311,6 +325,7 @@ int snapshot(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
+	process_met(task->tgid);
 	found = bpf_map_lookup_elem(&task_of, &key);
 	t = found ? task_at(*found) : NULL;
 	if (!t || t->tgid != (__u32)task->tgid)

@@ -8,7 +8,6 @@
  */
 
 #include "state.h"
-#include "switches.h"
 
 #define MAX_CHAIN 256 /* rows: no more than the keys of a head, KEYS / ROW_HEADS */
 #define NEAR	  4
@@ -43,10 +42,10 @@ static __always_inline __u32 take(void *pool, __u32 *next)
  * leads there. 0: there is no room, which is counted as lost.
  */
 
-/* The index of the present thread's row of @key, made if missing. */
-GLOBAL __u32 row_seek(__u32 key)
+/* The index of a thread's row of @key, made if missing. */
+GLOBAL __u32 row_seek(__u32 task, __u32 key)
 {
-	struct task_record *t = current_record();
+	struct task_record *t = task_at(task);
 	struct call_row *row;
 	__u32 *head, index;
 
@@ -68,6 +67,7 @@ GLOBAL __u32 row_seek(__u32 key)
 		return 0;
 	}
 	row->key = key;
+	row->task = task;
 	row->kind = row_kinds[key % KEYS];
 	row->next = *head;
 	*head = index;
@@ -87,15 +87,15 @@ static __always_inline struct call_row *row_get(struct task_record *t, __u32 key
 			return row;
 		index = row->next;
 	}
-	index = row_seek(key);
+	index = row_seek(t->self, key);
 	return index ? row_at(index) : NULL;
 }
 
-/* The index of the block @tag in a list of the present thread's row of @key, made if missing. */
-GLOBAL __u32 block_seek(__u32 key, __u32 list, __u32 tag)
+/* The index of the block @tag in a list of a thread's row of @key, made if missing. */
+GLOBAL __u32 block_seek(__u32 task, __u32 key, __u32 list, __u32 tag)
 {
-	struct task_record *t = current_record();
-	struct call_row *row = row_at(row_seek(key));
+	struct task_record *t = task_at(task);
+	struct call_row *row = row_at(row_seek(task, key));
 	__u32 *head, index;
 	struct block *b;
 
@@ -134,7 +134,7 @@ static __always_inline __u32 block_get(struct call_row *row, __u32 list, __u32 t
 			return index;
 		index = b->next;
 	}
-	return block_seek(row->key, list, tag);
+	return block_seek(row->task, row->key, list, tag);
 }
 
 static __always_inline void block_count(__u32 index, __u32 nr)

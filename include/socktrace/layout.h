@@ -79,6 +79,7 @@ struct call_row {
 	__u64 max_ns;
 	__u64 bytes;
 	__u32 lists[BLOCK_LISTS]; /* blocks of durations by octave % HIST_HEADS; of error numbers */
+	__u32 task;		  /* whose it is */
 	__u32 last_block;	  /* the block of the last duration, unless 0 */
 	__u8 last_shift;	  /* and the shift that makes of a duration in it 8 .. 15 */
 	__u8 kind;		  /* enum row_kind */
@@ -172,6 +173,7 @@ struct task_record {
 	__u64 task;  /* its task_struct: the key in task_of */
 	__u32 state; /* enum record_state */
 	__u32 process;
+	__u32 self; /* its own index */
 	__u32 tgid; /* in the initial PID namespace */
 	__u32 tid;  /* in the tracer's */
 	__u16 is_leader;
@@ -190,6 +192,8 @@ struct process_record {
 	__u32 tgid;	  /* in the initial one */
 	__u32 parent;	  /* its parent's record, if traced when it forked */
 	__u64 started_ns; /* start_boottime of its first thread */
+	__u64 first_ns;	  /* CLOCK_MONOTONIC when its trace began */
+	__u64 snapshot;	  /* number of the last snapshot that met a thread of it */
 	__u64 ended_ns;
 	__u64 maxrss_pages;
 	__u32 execs;	   /* successful ones; counted last, when the fields below are whole */

@@ -213,19 +213,73 @@ its_map() {
 	fail "no map $2"
 }
 
-@test "a followed child whose end is missed: the trace ends, and says so" {
-	local shell child i
-	PATH=$PATH:/usr/sbin
+# orphan_start [OPTION...]: traces a process that ends, and its child, ORPHAN, that lives until it is
+# told by $T/end.
+orphan_start() {
+	local shell
 	mkfifo "$T/go" "$T/end"
 	sh -c 'read go <'"$T/go"'; (read end <'"$T/end"') & echo $! >'"$T/child" 3>&- &
 	shell=$!
-	trace_start attach -f -F json --allow-partial -o "$T/report.json" "$shell"
+	trace_start attach -f -F json --allow-partial -o "$T/report.json" "$@" "$shell"
 	echo >"$T/go"
 	wait "$shell"
 	until [[ -s $T/child ]]; do :; done
-	child=$(<"$T/child")
+	ORPHAN=$(<"$T/child")
+}
+
+@test "a followed child that outlives the target: traced until it ends, a signal or the time is over" {
+	orphan_start
+	sleep 2.5 # the listings that ask whether it lives are a second apart
+	kill -0 "$TRACE"
+	echo >"$T/end"
+	trace_end 0
+	rm "$T/go" "$T/end" "$T/child"
+	orphan_start
+	kill -INT "$TRACE"
+	trace_end 0
+	kill "$ORPHAN"
+	rm "$T/go" "$T/end" "$T/child"
+	orphan_start -d 1.5
+	trace_end 0
+	kill "$ORPHAN"
+}
+
+@test "a followed child without room for its threads is not taken for gone" {
+	local crowd
+	mkfifo "$T/go" "$T/end"
+	"$PYTHON" - "$T" 3>&- <<-'EOF' &
+		import os, sys, threading
+		def line(name):
+		    with open(f"{sys.argv[1]}/{name}") as f:
+		        f.read()
+		line("go")
+		gone = threading.Event()
+		threads = [threading.Thread(target=gone.wait) for _ in range(90)]
+		for t in threads:
+		    t.start()
+		if not os.fork():
+		    line("end")
+		    os._exit(0)
+		gone.set()
+	EOF
+	crowd=$!
+	trace_start attach -f --max-threads 64 -F json --allow-partial -o "$T/report.json" "$crowd"
+	echo >"$T/go"
+	wait "$crowd"
+	sleep 3
+	kill -0 "$TRACE"
+	echo >"$T/end"
+	trace_end 3
+	[[ $(value "$T/report.json" 'r["capture"]["lost"]["thread_vanished"]') -eq 0 ]]
+	[[ $(value "$T/report.json" 'r["capture"]["lost"]["tasks_full"]') -gt 0 ]]
+}
+
+@test "a followed child whose end is missed: the trace ends, and says so" {
+	local i
+	PATH=$PATH:/usr/sbin
+	orphan_start
 	# Nothing finds the process's record any more, as if the event of its end had been missed.
-	printf -v i '%d %d %d %d' $((child & 255)) $((child >> 8 & 255)) $((child >> 16 & 255)) $((child >> 24))
+	printf -v i '%d %d %d %d' $((ORPHAN & 255)) $((ORPHAN >> 8 & 255)) $((ORPHAN >> 16 & 255)) $((ORPHAN >> 24))
 	bpftool map delete id "$(its_map "$TRACE" process_of)" key $i
 	echo >"$T/end"
 	trace_end 3

@@ -154,7 +154,7 @@ each fetched "${suites[@]}"
 
 runs=()
 for kernel in "${kernels[@]}"; do
-	[[ -e $vm/$kernel.skipped ]] || runs+=("$kernel")
+	[[ -e $vm/$kernel.skipped ]] || runs=("$kernel" "${runs[@]}") # the newest, and slowest, first
 done
 each one "${runs[@]}"
 

@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 
 #include "base/confine.h"
 
+/* LeakSanitizer stops the program's threads by ptrace(2). GCC has a macro, clang a feature. */
+#if defined(__SANITIZE_ADDRESS__)
+#define LEAKS_ARE_LOOKED_FOR
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LEAKS_ARE_LOOKED_FOR
+#endif
+#endif
+
 static const int forbidden[] = {
 	SCMP_SYS(execve),
 	SCMP_SYS(execveat),
-#ifndef __SANITIZE_ADDRESS__ /* LeakSanitizer stops the program's threads by it */
+#ifndef LEAKS_ARE_LOOKED_FOR
 	SCMP_SYS(ptrace),
 #endif
 	SCMP_SYS(process_vm_readv),
@@ -43,7 +53,8 @@ int confine(void)
 	scmp_filter_ctx filter;
 	int err;
 
-	if (prctl(PR_GET_SECCOMP) < 0) /* EINVAL: built without CONFIG_SECCOMP */
+	/* seccomp(2): EINVAL instead of EFAULT if the kernel has no filters. */
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) < 0 && errno == EINVAL)
 		return 0;
 	filter = seccomp_init(SCMP_ACT_ALLOW);
 	err = filter ? 0 : -ENOMEM;

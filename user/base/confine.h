@@ -4,10 +4,11 @@
 
 /*
  * Forbids the calling process, for good, what a tracer that is tracing has no use for and one that
- * was taken over would: to execute programs, to reach into other processes, to open sockets, to
- * change its users or namespaces, to load modules. These calls fail with EPERM from now on: a
- * seccomp(2) filter. Needs no_new_privs (see capabilities_keep()) or CAP_SYS_ADMIN. A kernel that
- * was built without seccomp forbids nothing. 0 or -errno.
+ * was taken over would: to execute programs, to trace processes by ptrace(2) or read and write
+ * their memory by process_vm_readv(2) and its like, to open sockets, to change its users or
+ * namespaces, to load modules. These calls fail with EPERM from now on: a seccomp(2) filter. Needs
+ * no_new_privs (see capabilities_keep()) or CAP_SYS_ADMIN. A kernel that was built without filters
+ * forbids nothing. 0 or -errno.
  */
 int confine(void);
 

@@ -299,38 +299,26 @@ size_t capture_poll(struct capture *c)
 }
 
 /*
- * Marks the processes with a thread that the last snapshot, begun at @since_ns, met or was too
- * early for. @is_listed: as many as there are process records.
+ * Whether a process whose end no program saw is gone: the last snapshot, begun at @since_ns, met
+ * none of its threads.
  */
-static void mark_listed(struct capture *c, uint64_t since_ns, bool *is_listed)
+static bool is_gone(const struct capture *c, const struct process_record *p, uint64_t since_ns)
 {
-	const struct pool *tasks = kernel_tasks(c->kernel);
-	uint64_t last = kernel_nr_snapshots(c->kernel);
-
-	for (uint32_t i = 1; i < tasks->nr; i++) {
-		const struct task_record *t = pool_at(tasks, i);
-
-		if (t->state == RECORD_LIVE && (t->snapshot == last || t->first_ns >= since_ns))
-			is_listed[t->process] = true;
-	}
+	return p->snapshot != kernel_nr_snapshots(c->kernel) && p->first_ns < since_ns;
 }
 
 size_t capture_count_listed(struct capture *c)
 {
 	const struct pool *processes = kernel_processes(c->kernel);
-	bool *is_listed = xcalloc(processes->nr, sizeof(*is_listed));
 	uint64_t since_ns = kernel_clock_ns();
 	int err = snapshot(c);
 	size_t live = 0;
 
-	if (!err)
-		mark_listed(c, since_ns, is_listed);
 	for (uint32_t i = 1; i < processes->nr; i++) {
 		const struct process_record *p = pool_at(processes, i);
 
-		live += p->state == RECORD_LIVE && (err || is_listed[i]);
+		live += p->state == RECORD_LIVE && (err || !is_gone(c, p, since_ns));
 	}
-	free(is_listed);
 	return live;
 }
 
@@ -590,33 +578,27 @@ static void await_last_switches(struct capture *c)
 }
 
 /*
- * Threads that the kernel no longer lists, but whose end no program saw: nothing of theirs was
- * counted for an unknown time. @since_ns: before the last snapshot began. And processes that lived
- * at the last poll, have no threads left, and whose own end no program saw.
+ * Threads and processes that the kernel no longer lists, but whose end no program saw: nothing of
+ * theirs was counted for an unknown time. @since_ns: before the last snapshot began.
  */
 static void find_vanished(struct capture *c, uint64_t since_ns)
 {
 	const struct pool *tasks = kernel_tasks(c->kernel);
 	const struct pool *processes = kernel_processes(c->kernel);
-	bool *has_threads = xcalloc(processes->nr, sizeof(*has_threads));
 
 	for (uint32_t i = 1; i < tasks->nr; i++) {
 		const struct task_record *t = pool_at(tasks, i);
 
-		if (t->state != RECORD_LIVE)
-			continue;
-		has_threads[t->process] = true;
-		if (!t->is_ending && t->first_ns < since_ns &&
+		if (t->state == RECORD_LIVE && !t->is_ending && t->first_ns < since_ns &&
 		    t->snapshot != kernel_nr_snapshots(c->kernel))
 			kernel_lose(c->kernel, LOST_VANISHED);
 	}
 	for (uint32_t i = 1; i < processes->nr; i++) {
 		const struct process_record *p = pool_at(processes, i);
 
-		if (p->state == RECORD_LIVE && c->tracked[i].used && !has_threads[i])
+		if (p->state == RECORD_LIVE && is_gone(c, p, since_ns))
 			kernel_lose(c->kernel, LOST_VANISHED);
 	}
-	free(has_threads);
 }
 
 int capture_end(struct capture *c)

@@ -32,6 +32,8 @@ enum { FD_SIGNAL, FD_POLL, FD_INTERVAL, FD_DURATION, FD_CAPTURE, NR_FDS };
 
 /* ns between looks for children that outlive the targets */
 #define LIST_EVERY_NS 1000000000ULL
+/* Looks in a row that find nobody: one can miss a thread that makes execve(2) meanwhile. */
+#define UNLISTED 2
 
 struct loop {
 	struct session *session;
@@ -39,8 +41,9 @@ struct loop {
 	struct outfile *file; /* NULL: standard output */
 	struct pollfd *fds;
 	size_t nr_fds, nr_targets_alive;
-	uint64_t end_ns;	 /* CLOCK_MONOTONIC; 0: no end set */
-	uint64_t listed_ns;	 /* when children that outlive the targets were last looked for */
+	uint64_t end_ns;    /* CLOCK_MONOTONIC; 0: no end set */
+	uint64_t listed_ns; /* when children that outlive the targets were last looked for */
+	unsigned int nr_unlisted;
 	unsigned int nr_reports; /* printed */
 	bool has_progress, is_over;
 	int exit_code;
@@ -216,13 +219,15 @@ static void look_for_end(struct loop *l, size_t nr_live)
 {
 	if (l->nr_targets_alive)
 		return;
-	if (l->session->child || !l->session->options.follow)
-		nr_live = 0;
-	if (nr_live && session_now_ns() - l->listed_ns >= LIST_EVERY_NS) {
+	if (nr_live && !l->session->child && l->session->options.follow) {
+		if (session_now_ns() - l->listed_ns < LIST_EVERY_NS)
+			return;
 		l->listed_ns = session_now_ns();
-		nr_live = capture_count_listed(l->capture);
+		l->nr_unlisted = capture_count_listed(l->capture) ? 0 : l->nr_unlisted + 1;
+		if (l->nr_unlisted < UNLISTED)
+			return;
 	}
-	l->is_over = !nr_live;
+	l->is_over = true;
 }
 
 static int wait_for_end(struct loop *l)
@@ -297,12 +302,19 @@ static int give_up_privileges(const struct session *s)
 	if (s->options.user) /* signals are passed on to it */
 		keep |= CAPABILITY(CAP_KILL);
 	err = capabilities_keep(keep);
-	if (!err)
-		err = confine();
-	if (!err)
-		return EXIT_COMPLETE;
-	msg_error("give up privileges that are not needed any more: %s", strerror(-err));
-	return EXIT_FAILED;
+	if (err) {
+		msg_error("give up privileges that are not needed any more: %s", strerror(-err));
+		return EXIT_FAILED;
+	}
+	err = confine();
+	if (err) {
+		msg_error("forbid calls that are not needed any more: seccomp(2): %s; a filter "
+			  "around "
+			  "this process may be the reason: run outside of it",
+			  strerror(-err));
+		return EXIT_FAILED;
+	}
+	return EXIT_COMPLETE;
 }
 
 static void say_tracing(const struct session *s)
