@@ -95,6 +95,20 @@ killed() {
 	as_before
 }
 
+@test "parts that are stopped and continued go on, and are counted exactly" {
+	local pid
+	workload_start forwarder --trials 1 --seconds 2
+	for pid in $(part server) $(part forwarder) $(part client); do
+		kill -STOP "$pid"
+		until grep -q '^State:.T' "/proc/$pid/status"; do :; done
+		kill -CONT "$pid"
+	done
+	run_ends "$TRACE"
+	[[ $status -eq 0 ]] || fail "status $status: $(cat "$T/err")"
+	workload_sound "$T/dir/out.json"
+	nothing_left
+}
+
 @test "an untraced part that is killed" {
 	long_run gateway --baseline
 	[[ -z $(bpf_objects "$TRACE") ]] # the first of the pair is the untraced one

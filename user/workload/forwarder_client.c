@@ -160,6 +160,9 @@ static int run(struct client *c)
 	while (c->nr_ended < c->nr_streams) {
 		int nr = call_epoll_wait(l->tally, l->epoll, events, FORWARDER_EVENTS, 1000);
 
+		/* Stopped and continued, or looked at by a debugger: signal(7). */
+		if (nr < 0 && errno == EINTR)
+			continue;
 		if (nr < 0)
 			return part_fail(l->part, "epoll_pwait: %s", strerror(errno));
 		l->now_ns = part_now_ns();

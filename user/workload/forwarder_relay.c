@@ -319,6 +319,9 @@ static int serve(struct relay *r)
 					 " connections are still open 10 s after it shall stop",
 					 r->nr_open);
 		nr = call_epoll_wait(r->tally, r->epoll, events, FORWARDER_EVENTS, timeout_ms(r));
+		/* Stopped and continued, or looked at by a debugger: signal(7). */
+		if (nr < 0 && errno == EINTR)
+			continue;
 		if (nr < 0)
 			return part_fail(r->part, "epoll_pwait: %s", strerror(errno));
 		for (int i = 0; i < nr && !err; i++)

@@ -81,6 +81,9 @@ static int serve(struct server *s)
 		int nr = call_epoll_wait(l->tally, l->epoll, events, FORWARDER_EVENTS,
 					 s->is_stopping ? 1000 : -1);
 
+		/* Stopped and continued, or looked at by a debugger: signal(7). */
+		if (nr < 0 && errno == EINTR)
+			continue;
 		if (nr < 0)
 			return part_fail(l->part, "epoll_pwait: %s", strerror(errno));
 		l->now_ns = part_now_ns();
