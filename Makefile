@@ -68,6 +68,7 @@ help:
 	@echo 'make check-kernels        on Debian kernels 5.10 to 7.2 under emulation, and on this one (root)'
 	@echo 'make check-cross          built for AArch64, and what of it runs under emulation'
 	@echo 'make install DESTDIR= PREFIX=/usr/local'
+	@echo 'make bench                what tracing costs, by every tool: results/overhead.*, docs/OVERHEAD.md (root)'
 	@echo 'make bench-syscall        what tracing costs one call, against empty programs (root)'
 	@echo 'make bench-socket         what it costs programs that use sockets, the same way (root)'
 	@echo 'make bench-redis          what it costs a redis-server (root)'
@@ -122,7 +123,7 @@ BUILD_PACKAGES := gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev zl
 TEST_PACKAGES := libcmocka-dev bats strace redis-server redis-tools nginx-light apache2-utils \
 	iperf3 curl socat nftables python3 python3-jsonschema gcc-multilib libclang-rt-14-dev \
 	man-db groff iproute2 procps util-linux libcap2-bin lld qemu-user binutils bpftrace qemu-system-x86 qemu-system-arm busybox-static git
-BENCH_PACKAGES := haproxy
+BENCH_PACKAGES := haproxy gnuplot-nox linux-perf libbpf-tools
 
 .PHONY: deps deps-bench
 deps:
@@ -235,7 +236,7 @@ artifacts: deps
 
 BENCH_BIN = $(Q)$(CC) $(CPPFLAGS_ALL) -I$(OUT)/bench $(CFLAGS_ALL) $(filter %.c,$^) -lbpf -lelf -lz -o $@
 
-$(OUT)/bench/floor.skel.h $(OUT)/bench/empty.skel.h: $(OUT)/bench/%.skel.h: $(OUT)/tests/bench/%.bpf.o
+$(addprefix $(OUT)/bench/,floor.skel.h empty.skel.h ladder.skel.h): $(OUT)/bench/%.skel.h: $(OUT)/tests/bench/%.bpf.o
 	$(call msg,SKEL,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp
@@ -248,6 +249,58 @@ $(OUT)/bench/bench-socket: $(addprefix tests/bench/,socket.c loads.c loads.h flo
 $(OUT)/bench/bench-%: tests/bench/%.c tests/bench/bench.c tests/bench/bench.h $(OUT)/bench/floor.skel.h
 	$(call msg,CC,$@)
 	$(BENCH_BIN)
+
+$(OUT)/bench/looper: $(addprefix tests/bench/,looper.c bench.c bench.h)
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(BENCH_BIN)
+
+$(OUT)/bench/ladder: $(addprefix tests/bench/,ladder.c bench.c bench.h) $(OUT)/bench/ladder.skel.h
+	$(call msg,CC,$@)
+	$(BENCH_BIN)
+
+# What tracing costs, by every tool, in results/overhead.* and docs/OVERHEAD.md. SEED=: another order.
+.PHONY: bench
+bench: deps-bench
+	+$(Q)$(MAKE) --no-print-directory all $(addprefix $(OUT)/bench/,bench-floor looper ladder encoding) $(BENCH_PGO)
+	$(Q)tests/bench/overhead.py $(OUT)/socktrace $(OUT)/bench results/overhead.json $(if $(SEED),--seed $(SEED))
+	$(Q)tests/bench/overhead_report.py results/overhead.json results/overhead.md \
+		results/overhead.svg docs/OVERHEAD.md
+
+# What folds records into a report, writes it and reads it: no BPF.
+ENCODING_SRCS := $(addprefix tests/bench/,encoding.c synthetic.c bench.c) \
+	$(addprefix user/capture/,records.c socket_rows.c) \
+	$(wildcard user/base/*.c user/model/*.c user/report/*.c)
+
+$(OUT)/bench/encoding: $(ENCODING_SRCS:%.c=$(OUT)/%.o)
+	$(call msg,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) $^ $(LIBS_PURE) -o $@
+
+# The same with GCC's profile-guided and link-time optimisation, for this benchmark alone. Trained on
+# what is then measured: no other training can gain more. GCC finds a profile by the object's path,
+# so both passes build the same objects.
+PGO := $(OUT)/bench/pgo
+PGO_PASS = +$(Q)$(MAKE) --no-print-directory PGO_FLAGS='$(1)' $(PGO)/encoding
+BENCH_PGO := $(if $(findstring clang,$(CC)),,$(OUT)/bench/encoding-pgo)
+
+$(PGO)/%.o: %.c
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(PGO_FLAGS) -c $< -o $@
+
+# Without version.c, which is compiled with flags of its own and has nothing to do here.
+$(PGO)/encoding: $(patsubst %.c,$(PGO)/%.o,$(filter-out user/base/version.c,$(ENCODING_SRCS)))
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) $(PGO_FLAGS) $^ $(LIBS_PURE) -o $@
+
+$(OUT)/bench/encoding-pgo: $(OUT)/bench/encoding
+	$(Q)rm -rf $(PGO)
+	$(call PGO_PASS,-fprofile-generate)
+	$(Q)$(PGO)/encoding 2500 > /dev/null
+	$(Q)find $(PGO) -name '*.o' -delete
+	$(call PGO_PASS,-fprofile-use -flto=auto)
+	$(Q)mv $(PGO)/encoding $@
 
 ROUNDS ?= 9
 .PHONY: bench-syscall

@@ -94,6 +94,8 @@ run_doc_checks() {
 	for check in "$root"/tests/unit/check_*.sh; do
 		run_suite "docs/$(basename "$check" .sh)" "$check"
 	done
+	run_suite bench/figures "$root/tests/unit/check_figures.py"
+	run_suite bench/tracers "$root/tests/unit/check_tracers.py"
 }
 
 # The program with AddressSanitizer and UndefinedBehaviorSanitizer, in the suites that reach most
