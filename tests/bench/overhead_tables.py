@@ -286,9 +286,10 @@ def split_table(s, load):
             shown(lambda: s.ns(load, step), in_ns),
             shown(lambda: s.more_than(load, step, before) if before else {}, in_ns),
             *(shown(lambda: {} if step in ("untraced", other) else s.more_than(load, step, other),
-                    in_ns) for other in ("untraced", "empty"))])
+                    in_ns) for other in ("untraced", "empty")),
+            shown(lambda: s.relative_cost(load, step))])
     return table([f"step ({load})", "takes", "more than the step before", "more than untraced",
-                  "more than empty programs"], rows)
+                  "more than empty programs", "r"], rows)
 
 
 def split(report):

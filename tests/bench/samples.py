@@ -156,6 +156,12 @@ class Split(Samples):
     def ns(self, load, step):
         return self.series((load, step), "ns_per_call")
 
+    def relative_cost(self, load, step):
+        if step in ("untraced", "empty"):
+            return {}
+        return figures.relative_cost(self.ns(load, step), self.ns(load, "untraced"),
+                                     self.ns(load, "empty"))
+
     def more_than(self, load, step, other):
         return figures.added(self.ns(load, step), self.ns(load, other))
 
