@@ -123,13 +123,14 @@ BUILD_PACKAGES := gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev zl
 TEST_PACKAGES := libcmocka-dev bats strace redis-server redis-tools nginx-light apache2-utils \
 	iperf3 curl socat nftables python3 python3-jsonschema gcc-multilib libclang-rt-14-dev \
 	man-db groff iproute2 procps util-linux libcap2-bin lld qemu-user binutils bpftrace qemu-system-x86 qemu-system-arm busybox-static git
-BENCH_PACKAGES := haproxy gnuplot-nox linux-perf libbpf-tools
+BENCH_PACKAGES := haproxy gnuplot-nox linux-perf libbpf-tools bpftrace strace redis-server redis-tools \
+	nginx-light apache2-utils iperf3 socat python3 util-linux git
 
 .PHONY: deps deps-bench
 deps:
 	@tests/deps.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
 deps-bench:
-	@tests/deps.sh $(BUILD_PACKAGES) $(TEST_PACKAGES) $(BENCH_PACKAGES)
+	@tests/deps.sh $(BUILD_PACKAGES) $(BENCH_PACKAGES)
 
 # --- tests ---------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ import tempfile
 import threading
 import time
 
+from tracers import end_with_parent
+
 ROUNDS = 6
 LOOP_MS = 120
 QUICK_MS = 20
@@ -49,7 +51,8 @@ class Looper:
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, text=True,
+                                        preexec_fn=end_with_parent)
         if self.process.stdout.readline() != "ready\n":
             self.__exit__()
             raise RuntimeError(f"{' '.join(self.command)} is not ready")
@@ -92,7 +95,7 @@ class Tracing:
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdout=self.stdout, stderr=subprocess.PIPE,
-                                        text=True, errors="replace")
+                                        text=True, errors="replace", preexec_fn=end_with_parent)
         said = []
         try:
             for line in self.process.stderr:

@@ -341,7 +341,8 @@ class Forwarder(Part):
 
     def start(self, folder, tool, ours):
         os.mkdir(f"{folder}/far")
-        self.far = Target(self.part("forwarder", "server"), f"{folder}/far")
+        self.far = Target(["taskset", "-c", str(LOAD_CPU), *self.part("forwarder", "server")],
+                          f"{folder}/far")
         try:
             self.far_address = self.listens(self.far)
             return super().start(folder, tool, ours)

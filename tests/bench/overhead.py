@@ -166,7 +166,8 @@ def parse_arguments():
 def main():
     # Exceptions, so that everything that was started is ended. SIGINT is ignored in a shell's
     # background; tools would inherit that, and could not be ended by it.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         measure(parse_arguments())

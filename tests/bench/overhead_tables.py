@@ -94,7 +94,9 @@ def rankings(report):
     c = Comparison(report)
     rows = []
     for load in c.loads:
-        order = figures.ranking({t: c.speed(load, t) for t in c.tracers})
+        kept = {t: c.kept(load, t) for t in c.tracers if t != "untraced"}
+        kept["untraced"] = {number: 1.0 for number in c.speed(load, "untraced")}
+        order = figures.ranking(kept)
         line = "".join(f"{' > ' if told else ' = ' if i else ''}{name}"
                        for i, (name, told) in enumerate(order))
         rows.append([load, line])

@@ -295,7 +295,7 @@ def sleeps_in_poll(tool):
 BPFTRACE = """
 BEGIN { printf("ready\\n"); }
 tracepoint:raw_syscalls:sys_enter /pid == PID/ { @start[tid] = nsecs; }
-tracepoint:raw_syscalls:sys_exit /@start[tid]/ {
+tracepoint:raw_syscalls:sys_exit /pid == PID && @start[tid]/ {
 	@calls[args->id] = count();
 	@ns[args->id] = sum(nsecs - @start[tid]);
 	delete(@start[tid]);
@@ -317,10 +317,10 @@ TRACERS = [
            says("tracing", "err"), parse_socktrace, ends_with_target=True),
     Tracer("socktrace count", (), ["SOCKTRACE", "attach", "--detail", "count", "-F", "json", "PID"],
            says("tracing", "err"), parse_socktrace, ends_with_target=True),
-    Tracer("strace", ("strace",), ["PROGRAM", "-c", "-f", "-o", "OUT", "-p", "PID"],
+    Tracer("strace", ("strace",), ["PROGRAM", "-c", "-w", "-f", "-o", "OUT", "-p", "PID"],
            says("attached", "err"), parse_strace, **STRACE, **ATTACHED),
     Tracer("strace --seccomp-bpf", ("strace",),
-           ["PROGRAM", "--seccomp-bpf", "-c", "-f", "-e", "trace=CALLS", "-o", "OUT"],
+           ["PROGRAM", "--seccomp-bpf", "-c", "-w", "-f", "-e", "trace=CALLS", "-o", "OUT"],
            None, parse_strace, starts_target=True, ends_with_target=True,
            good_statuses=(0, -signal.SIGINT, -signal.SIGKILL), **STRACE),
     Tracer("perf trace", ("perf",), ["PROGRAM", "trace", "-s", "-o", "OUT", "-p", "PID"],

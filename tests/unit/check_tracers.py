@@ -265,9 +265,32 @@ class Rounds(unittest.TestCase):
         self.assertEqual(len(failed), 2 * 3)
         self.assertTrue(any("a, floor: failed: lost" in line for line in said))
 
-    def test_a_load_that_fails_untraced_fails_the_run(self):
-        with self.assertRaisesRegex(Failed, "load . fails untraced: down"):
-            rounds_of(context_of(), lambda load, tracer: "down" if tracer == "untraced" else None)
+    def test_the_tracers_of_a_load_follow_each_other(self):
+        for number in range(3):
+            names = [s["load"] for s in rounds_of(context_of()) if s["round"] == number]
+            self.assertEqual(names, sorted(names, reverse=names[0] == "b"))
+
+    def test_a_load_that_fails_untraced_is_kept_too(self):
+        samples = rounds_of(context_of(),
+                            lambda load, tracer: "down" if tracer == "untraced" else None)
+        self.assertEqual(sum(s["failed"] == "down" for s in samples), 2 * 3)
+
+
+class NothingTraced(unittest.TestCase):
+    def figures_of(self, truth, counted):
+        def run(cell):
+            cell.figures |= {"truth_calls": truth, "counted_calls": counted}
+        load, tracer = CELLS[0]
+        with mock.patch.multiple(comparison.Cell, run=run), \
+                mock.patch.object(comparison, "own_programs", lambda _: {}):
+            return comparison.measure(None, load, tracer)[1]
+
+    def test_a_tracer_that_saw_nothing_has_failed(self):
+        self.assertEqual(self.figures_of(1500, 0), "traced none of 1,500 calls")
+
+    def test_nothing_to_see_and_nothing_counted_are_no_failures(self):
+        for truth, counted in ((0, 0), (1500, None), (1500, 1499)):
+            self.assertIsNone(self.figures_of(truth, counted))
 
 
 class Output(unittest.TestCase):

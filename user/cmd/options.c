@@ -89,7 +89,7 @@ static const struct argp_option tracing_rows[] = {
 	{"detail", KEY_DETAIL, "count|full", 0,
 	 "full (default): durations, histograms, blocked time; count: calls, errors and bytes "
 	 "only, "
-	 "at about half the cost",
+	 "at less than half the cost",
 	 1},
 	{"max-threads", KEY_MAX_THREADS, "N", 0,
 	 "Threads traced at once (default 6144); memory grows with it, about 3 KiB each", 1},
