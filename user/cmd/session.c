@@ -308,9 +308,8 @@ static int give_up_privileges(const struct session *s)
 	}
 	err = confine();
 	if (err) {
-		msg_error("forbid calls that are not needed any more: seccomp(2): %s; a filter "
-			  "around "
-			  "this process may be the reason: run outside of it",
+		msg_error("forbid calls that are not needed any more: seccomp(2): %s; run outside "
+			  "of the filter that is around this process",
 			  strerror(-err));
 		return EXIT_FAILED;
 	}
