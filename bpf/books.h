@@ -9,17 +9,23 @@
 
 #include "state.h"
 
-#define AF_UNIX	 1
-#define AF_INET	 2
-#define AF_INET6 10
+#define AF_UNIX	   1
+#define AF_INET	   2
+#define AF_INET6   10
+#define AF_NETLINK 16
+#define AF_PACKET  17
 
-#define IPPROTO_TCP   6
-#define IPPROTO_UDP   17
-#define IPPROTO_MPTCP 262
+#define IPPROTO_ICMP	1
+#define IPPROTO_TCP	6
+#define IPPROTO_UDP	17
+#define IPPROTO_ICMPV6	58
+#define IPPROTO_UDPLITE 136
+#define IPPROTO_MPTCP	262
 
 /* include/linux/net.h */
 #define SOCK_STREAM    1
 #define SOCK_DGRAM     2
+#define SOCK_RAW       3
 #define SOCK_SEQPACKET 5
 
 /* include/net/tcp_states.h */

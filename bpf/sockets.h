@@ -25,23 +25,43 @@ static __always_inline struct sock_use *use_at(__u32 index)
 	return bpf_map_lookup_elem(&uses, &index);
 }
 
+/* The type comes first: a raw socket's protocol number makes no tcp_sock or udp_sock of it. */
+static __always_inline __u32 inet_protocol(__u16 type, __u16 protocol)
+{
+	if (type == SOCK_RAW)
+		return PROTO_RAW;
+	if (type == SOCK_STREAM)
+		return protocol == IPPROTO_TCP	   ? PROTO_TCP
+		       : protocol == IPPROTO_MPTCP ? PROTO_MPTCP
+						   : PROTO_OTHER;
+	if (type != SOCK_DGRAM)
+		return PROTO_OTHER;
+	return protocol == IPPROTO_UDP					? PROTO_UDP
+	       : protocol == IPPROTO_UDPLITE				? PROTO_UDPLITE
+	       : protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6 ? PROTO_PING
+									: PROTO_OTHER;
+}
+
 /* enum sock_protocol; PROTO_NONE: not a kind of socket that is counted */
 static __always_inline __u32 protocol_of(struct sock *sk)
 {
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family), protocol, type;
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 type = BPF_CORE_READ(sk, sk_type);
 
-	type = BPF_CORE_READ(sk, sk_type);
+	if (family == AF_INET || family == AF_INET6)
+		return inet_protocol(type, BPF_CORE_READ(sk, sk_protocol));
 	if (family == AF_UNIX)
 		return type == SOCK_STREAM  ? PROTO_UNIX_STREAM
 		       : type == SOCK_DGRAM ? PROTO_UNIX_DGRAM
 					    : PROTO_UNIX_SEQPACKET;
-	if (family != AF_INET && family != AF_INET6)
-		return PROTO_NONE;
-	protocol = BPF_CORE_READ(sk, sk_protocol);
-	return protocol == IPPROTO_TCP	   ? PROTO_TCP
-	       : protocol == IPPROTO_UDP   ? PROTO_UDP
-	       : protocol == IPPROTO_MPTCP ? PROTO_MPTCP
-					   : PROTO_RAW;
+	return family == AF_NETLINK  ? PROTO_NETLINK
+	       : family == AF_PACKET ? PROTO_PACKET
+				     : PROTO_NONE;
+}
+
+static __always_inline bool has_addresses(const struct sock_record *s)
+{
+	return s->family == AF_INET || s->family == AF_INET6;
 }
 
 /* 0: it has none (any more): not accepted yet, or closed. */
@@ -131,10 +151,13 @@ GLOBAL int fill_name(__u32 index, __u64 address)
 	}
 	if (s->protocol == PROTO_TCP && has_lost_name(s, sk))
 		return 0;
-	fill_addresses(s, sk);
+	if (has_addresses(s))
+		fill_addresses(s, sk);
 	if (s->protocol == PROTO_TCP)
 		return 0;
 	s->receive_buffer = BPF_CORE_READ(sk, sk_rcvbuf);
+	if (!has_addresses(s))
+		return 0;
 	if (s->protocol == PROTO_UDP)
 		s->is_segmented = BPF_CORE_READ((struct udp_sock *)sk, gso_size) != 0;
 	if (s->remote_port)

@@ -209,13 +209,9 @@ struct process_record {
 
 enum sock_protocol {
 	PROTO_NONE,
-	PROTO_TCP,
-	PROTO_UDP,
-	PROTO_UNIX_STREAM,
-	PROTO_UNIX_DGRAM,
-	PROTO_UNIX_SEQPACKET,
-	PROTO_RAW,
-	PROTO_MPTCP,
+#define SOCK_PROTOCOL(id, name) PROTO_##id,
+#include "socktrace/protocols.def"
+#undef SOCK_PROTOCOL
 	NR_PROTOS,
 };
 

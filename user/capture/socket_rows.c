@@ -11,14 +11,10 @@
 /* --- names ------------------------------------------------------------------------------ */
 
 static const char *const protocols[NR_PROTOS] = {
-	[PROTO_NONE] = "raw",
-	[PROTO_TCP] = "tcp",
-	[PROTO_UDP] = "udp",
-	[PROTO_UNIX_STREAM] = "unix-stream",
-	[PROTO_UNIX_DGRAM] = "unix-dgram",
-	[PROTO_UNIX_SEQPACKET] = "unix-seqpacket",
-	[PROTO_RAW] = "raw",
-	[PROTO_MPTCP] = "mptcp",
+	[PROTO_NONE] = "other",
+#define SOCK_PROTOCOL(id, name) [PROTO_##id] = name,
+#include "socktrace/protocols.def"
+#undef SOCK_PROTOCOL
 };
 
 static const char *const roles[NR_ROLES] = {
@@ -69,6 +65,10 @@ static void fill_names(const struct socket_reader *r, const struct sock_record *
 {
 	out->protocol = protocols[s->protocol];
 	out->role = role_of(r, s);
+	if (s->protocol == PROTO_NETLINK || s->protocol == PROTO_PACKET) {
+		out->family = out->protocol;
+		return;
+	}
 	if (s->family == AF_UNIX) {
 		out->family = "unix";
 		out->local = s->is_peer_name ? xstrdup("*") : unix_name(s);

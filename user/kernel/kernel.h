@@ -15,7 +15,7 @@
 
 /* --- probes and hooks ------------------------------------------------------------------------ */
 
-enum { MAX_HOOKS = 4, MAX_ATTACHMENTS = 24 };
+enum { MAX_HOOKS = 4, MAX_ATTACHMENTS = 32 };
 
 /* One program, and where it attaches. */
 struct attachment {

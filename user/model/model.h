@@ -142,9 +142,8 @@ struct socket_books {
 
 /* A socket as one process used it, or (connections > 1) closed ones with the same key. */
 struct socket {
-	const char
-		*protocol;  /* "tcp", "udp", "unix-stream", "unix-dgram", "unix-seqpacket", "raw" */
-	const char *family; /* "ipv4", "ipv6", "unix" */
+	const char *protocol; /* a name of socktrace/protocols.def */
+	const char *family;   /* "ipv4", "ipv6", "unix", "netlink", "packet" */
 	const char
 		*role; /* "listen", "accept", "connect", "bind" (datagrams), "none": or not known */
 	const char *state;     /* of TCP, as ss(8) has it: "ESTAB"; NULL: not TCP, or folded */

@@ -183,9 +183,11 @@ static const char *const tcp_states[] = {
 	"UNCONN", "CLOSE-WAIT", "LAST-ACK", "LISTEN",	  "CLOSING",
 };
 static const char *const protocols[] = {
-	"tcp", "udp", "unix-stream", "unix-dgram", "unix-seqpacket", "raw",
+#define SOCK_PROTOCOL(id, name) name,
+#include "socktrace/protocols.def"
+#undef SOCK_PROTOCOL
 };
-static const char *const families[] = {"ipv4", "ipv6", "unix"};
+static const char *const families[] = {"ipv4", "ipv6", "unix", "netlink", "packet"};
 static const char *const roles[] = {"listen", "accept", "connect", "bind", "none"};
 static const char *const ends[] = {"local", "remote"};
 
