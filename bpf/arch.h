@@ -11,8 +11,12 @@
 #define TS_COMPAT 0x0002     /* arch/x86/include/asm/thread_info.h */
 #define X32_BIT	  0x40000000 /* __X32_SYSCALL_BIT, arch/x86/include/uapi/asm/unistd.h */
 
+#define THREAD_SIZE 16384 /* arch/x86/include/asm/page_64_types.h, without KASAN */
+
 #define NR_CLOSE	       3
 #define NR_COMPAT_CLOSE	       6
+#define NR_SPLICE	       275
+#define NR_COMPAT_SPLICE       313
 #define NR_EXECVE	       59
 #define NR_RT_SIGRETURN	       15
 #define NR_COMPAT_RT_SIGRETURN 173
@@ -38,6 +42,25 @@ static __always_inline __u64 arch_call_arg(const struct pt_regs *regs, int n, bo
 	return n == 0 ? regs->di : n == 1 ? regs->si : n == 2 ? regs->dx : regs->r10;
 }
 
+/* The same where the verifier does not trust the pointer. */
+static __always_inline __u64 arch_call_arg_probed(const struct pt_regs *regs, int n, bool compat)
+{
+	if (compat)
+		return (__u32)(n == 0	? BPF_CORE_READ(regs, bx)
+			       : n == 1 ? BPF_CORE_READ(regs, cx)
+			       : n == 2 ? BPF_CORE_READ(regs, dx)
+					: BPF_CORE_READ(regs, si));
+	return n == 0	? BPF_CORE_READ(regs, di)
+	       : n == 1 ? BPF_CORE_READ(regs, si)
+	       : n == 2 ? BPF_CORE_READ(regs, dx)
+			: BPF_CORE_READ(regs, r10);
+}
+
+static __always_inline long arch_regs_nr_probed(const struct pt_regs *regs)
+{
+	return BPF_CORE_READ(regs, orig_ax);
+}
+
 static __always_inline bool arch_is_compat(const struct task_struct *task)
 {
 	return task->thread_info.status & TS_COMPAT;
@@ -53,8 +76,14 @@ static __always_inline bool arch_is_compat_probed(struct task_struct *task)
 #define TIF_32BIT 22 /* arch/arm64/include/asm/thread_info.h */
 #define X32_BIT	  0
 
+#define THREAD_SIZE                                                                  \
+	16384 /* arch/arm64/include/asm/memory.h, with pages of 4 KiB, without KASAN \
+	       */
+
 #define NR_CLOSE	       57
 #define NR_COMPAT_CLOSE	       6
+#define NR_SPLICE	       76
+#define NR_COMPAT_SPLICE       340
 #define NR_EXECVE	       221
 #define NR_RT_SIGRETURN	       139
 #define NR_COMPAT_RT_SIGRETURN 173
@@ -72,6 +101,23 @@ static __always_inline long arch_regs_nr(const struct pt_regs *regs)
 static __always_inline __u64 arch_call_arg(const struct pt_regs *regs, int n, bool compat)
 {
 	return n ? regs->regs[n] : regs->orig_x0;
+}
+
+/* The same where the verifier does not trust the pointer. */
+static __always_inline __u64 arch_call_arg_probed(const struct pt_regs *regs, int n, bool compat)
+{
+	__u64 value = 0;
+
+	if (!n)
+		return BPF_CORE_READ(regs, orig_x0);
+	bpf_probe_read_kernel(&value, sizeof(value),
+			      (void *)regs + bpf_core_field_offset(regs->regs) + n * sizeof(value));
+	return value;
+}
+
+static __always_inline long arch_regs_nr_probed(const struct pt_regs *regs)
+{
+	return BPF_CORE_READ(regs, syscallno);
 }
 
 static __always_inline bool arch_is_compat(const struct task_struct *task)
@@ -121,14 +167,19 @@ static __always_inline __u32 call_key(long id)
  * number, so that the kernel does not restart the call that the signal interrupted
  * (arch/x86/kernel/signal_64.c, arch/arm64/kernel/signal.c).
  */
-static __always_inline __u32 returned_call_key(const struct pt_regs *regs)
+static __always_inline __u32 returned_key(__u32 nr)
 {
-	__u32 nr = arch_regs_nr(regs), key;
+	__u32 key;
 
 	if (likely(nr != (__u32)-1))
 		return call_key(nr);
 	key = call_key(0);
 	return key == KEY_COMPAT ? KEY_COMPAT | NR_COMPAT_RT_SIGRETURN : NR_RT_SIGRETURN;
+}
+
+static __always_inline __u32 returned_call_key(const struct pt_regs *regs)
+{
+	return returned_key(arch_regs_nr(regs));
 }
 
 #endif

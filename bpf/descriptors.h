@@ -38,6 +38,16 @@ static __always_inline __u64 sock_of_fd(__u32 fd)
 	return sock_of_file(file_of_fd(fd));
 }
 
+/*
+ * splice(2) takes from TCP and from Unix streams past recvmsg, and past every other place where
+ * bytes are counted. From others it does not: there the pieces are ordinary receives (generic
+ * splice_read, fs/splice.c).
+ */
+static __always_inline bool is_spliced_past(struct sock *sk)
+{
+	return bytes_by_calls || BPF_CORE_READ(sk, sk_socket, ops, splice_read);
+}
+
 static __always_inline bool has_one_reference(struct file *file)
 {
 	struct file___before_6_13 *old = (struct file___before_6_13 *)file;

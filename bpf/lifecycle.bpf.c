@@ -7,6 +7,7 @@
 
 /* include/linux/sched.h, sched/signal.h */
 #define PF_EXITING	  0x00000004
+#define PF_IO_WORKER	  0x00000010
 #define SIGNAL_GROUP_EXIT 0x00000004
 
 /* Descriptors that are looked at when a process ends; the kernel's counts of others are lost. */
@@ -87,6 +88,16 @@ static __always_inline __u32 process_add(struct task_struct *task, __u32 pid, __
 	return 0;
 }
 
+/*
+ * Since 5.12 the threads that io_uring works with are the process's own (46fe18b16c46); before,
+ * that bit meant something else. Asked for by a helper that came soon after.
+ */
+static __always_inline bool is_kernel_thread(struct task_struct *task)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs) &&
+	       BPF_CORE_READ(task, flags) & PF_IO_WORKER;
+}
+
 /* A record for @task, unless it has one. */
 static __always_inline struct task_record *task_add(struct task_struct *task, __u32 process,
 						    __u32 tid, __u32 call)
@@ -120,6 +131,8 @@ static __always_inline struct task_record *task_add(struct task_struct *task, __
 	t->process = process;
 	t->self = index;
 	t->tid = tid;
+	t->mended = -1;
+	t->is_kernel = is_kernel_thread(task);
 	t->is_leader = BPF_CORE_READ(task, pid) == BPF_CORE_READ(task, tgid);
 	bpf_probe_read_kernel_str(t->comm, sizeof(t->comm), task->comm);
 	t->state = RECORD_LIVE;

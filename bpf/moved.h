@@ -4,19 +4,30 @@
 
 /* The current task has sent or received through a socket: the one place that counts it. */
 
-#include "arch.h"
-#include "sockets.h"
+#include "descriptors.h"
+#include "under_way.h"
 
 /* include/linux/socket.h */
 #define MSG_PEEK     0x2
+#define MSG_PROBE    0x10
 #define MSG_TRUNC    0x20
+#define MSG_WAITALL  0x100
 #define MSG_ERRQUEUE 0x2000
+#define MSG_MORE     0x8000
+
+#define EAGAIN 11
+
+/* include/linux/errno.h: the kernel restarts the call, or a signal handler makes it EINTR. */
+#define ERESTARTSYS	      512
+#define ERESTARTNOINTR	      513
+#define ERESTARTNOHAND	      514
+#define ERESTART_RESTARTBLOCK 516
 
 struct moved {
 	long ret;    /* bytes, or -errno */
 	__u32 calls; /* sendmmsg(2) and recvmmsg(2): messages */
 	__u32 flags;
-	bool is_whole_call; /* as the process sees it, not a piece */
+	__u32 op; /* what the call did that has returned; OP_NONE: one is under way */
 	/* of the socket */
 	__u64 ino;
 	__u32 receive_fill; /* bytes in its receive queue */
@@ -56,31 +67,189 @@ static __always_inline struct sock_record *moved_sock(struct task_record *t, str
 	return s;
 }
 
-/* A send is one datagram, unless it is corked (MSG_MORE, UDP_CORK) or segmented (UDP_SEGMENT). */
+/* --- what a result says ------------------------------------------------------------------- */
+
+static __always_inline bool is_restart(__u32 error)
+{
+	return error >= ERESTARTSYS && error <= ERESTART_RESTARTBLOCK && error != 515;
+}
+
+/*
+ * A send or receive of the kernel has failed: is that what the process is told? Not where it is to
+ * be tried again: after a signal, or by io_uring once the socket is ready. Nor where messages went
+ * before it, in sendmmsg(2) and recvmmsg(2): what these return says (many_returned()).
+ */
+static __noinline int is_result(struct task_record *t, const struct moved *m, __u32 index)
+{
+	__u32 error, op;
+
+	if (!t || !m)
+		return 0;
+	error = -m->ret;
+	if (is_restart(error))
+		return 0;
+	if (m->op)
+		return 1;
+	op = op_under_way(t);
+	if (op == OP_SEND_MANY || op == OP_RECEIVE_MANY) {
+		t->failed_sock = index;
+		return 0;
+	}
+	return op != OP_NONE || error != EAGAIN;
+}
+
+/* --- datagrams ---------------------------------------------------------------------------- */
+
+#define SOL_UDP	    17
+#define UDP_SEGMENT 103 /* include/uapi/linux/udp.h */
+
+#define MAX_CONTROLS 8
+
+/* A control message's length and kind, as struct cmsghdr has them. */
+struct control {
+	__u64 len;
+	__u32 level, type;
+};
+
+static __always_inline void read_control(__u64 at, bool compat, struct control *c)
+{
+	__u32 words[3] = {};
+
+	c->len = 0;
+	if (!compat) {
+		bpf_probe_read_user(c, sizeof(*c), (void *)at);
+		return;
+	}
+	bpf_probe_read_user(words, sizeof(words), (void *)at);
+	*c = (struct control){words[0], words[1], words[2]};
+}
+
+/*
+ * Whether the message at @msg, a struct msghdr of the current task, says into how many datagrams it
+ * is to be cut, or has more control messages than are looked at.
+ */
+GLOBAL int has_segments(__u64 msg)
+{
+	bool compat = is_compat();
+	__u64 native[2] = {}, at, end, step = compat ? 4 : 8;
+	__u32 small[2] = {};
+	struct control c;
+
+	if (compat) {
+		bpf_probe_read_user(small, sizeof(small), (void *)(msg + 16));
+		at = small[0];
+		end = at + small[1];
+	} else {
+		bpf_probe_read_user(native, sizeof(native), (void *)(msg + 32));
+		at = native[0];
+		end = at + native[1];
+	}
+	for (int i = 0; i < MAX_CONTROLS; i++) {
+		if (!at || at >= end)
+			return 0;
+		read_control(at, compat, &c);
+		if (c.level == SOL_UDP && c.type == UDP_SEGMENT)
+			return 1;
+		if (c.len < 3 * step / 2)
+			return 0;
+		at += (c.len + step - 1) & ~(step - 1);
+	}
+	return 1;
+}
+
+#define MAX_MESSAGES 1024 /* UIO_MAXIOV: sendmmsg(2) and recvmmsg(2) take no more at once */
+
+/* sizeof(struct mmsghdr): a msghdr, msg_len, padding */
+static __always_inline __u32 mmsghdr_size(bool compat)
+{
+	return compat ? 32 : 64;
+}
+
+/* Whether one of the first @count messages of sendmmsg(2) has_segments(). */
+GLOBAL int have_segments(__u64 messages, __u32 count)
+{
+	__u32 size = mmsghdr_size(is_compat());
+
+	for (__u32 i = 0; i < MAX_MESSAGES && i < count; i++) {
+		if (has_segments(messages))
+			return 1;
+		messages += size;
+	}
+	return 0;
+}
+
+/*
+ * Whether the send under way is one datagram for sure, or as many as the socket's own UDP_SEGMENT
+ * makes of it. (Control messages of sendmmsg(2) are looked at when it returns.)
+ */
+static __noinline int is_plain_send(const struct task_record *t, const struct moved *m)
+{
+	__u32 op, flags = 0;
+
+	if (!t || !m || m->corked)
+		return 0;
+	op = m->op ?: op_under_way(t);
+	if (op == OP_SEND || op == OP_SEND_VECTOR)
+		return 1;
+	if (op == OP_SEND_TO || op == OP_SEND_MANY)
+		flags = current_arg(3);
+	else if (op == OP_SEND_MSG)
+		flags = current_arg(2);
+	else
+		return 0;
+	if (flags & (MSG_MORE | MSG_PROBE))
+		return 0;
+	return op != OP_SEND_MSG || !has_segments(current_arg(1));
+}
+
+/*
+ * A send is one datagram, or as many as the socket cuts from it (UDP_SEGMENT). Where it is put
+ * together of several (MSG_MORE, UDP_CORK, splice(2)), only asks for the way (MSG_PROBE), says
+ * itself how to be cut, or was made by io_uring, the kernel alone knows how many left: then so does
+ * the report.
+ */
 static __always_inline void count_datagrams(struct sock_record *s, struct sock_counts *c,
-					    struct sock *sk, const struct moved *m)
+					    struct task_record *t, struct sock *sk,
+					    const struct moved *m)
 {
 	long segment;
 
-	if (unlikely(m->corked))
-		ADD(c->corked_calls, m->calls);
-	if (unlikely(s->is_corked != (m->corked != 0)))
-		s->is_corked = m->corked != 0;
-	if (likely(!s->is_segmented) || m->calls != 1)
+	if (unlikely(s->has_odd_sends))
+		return;
+	if (unlikely(!is_plain_send(t, m)) || unlikely(s->is_segmented && m->calls != 1)) {
+		s->has_odd_sends = 1;
+		return;
+	}
+	if (likely(!s->is_segmented))
 		return;
 	segment = BPF_CORE_READ((struct udp_sock *)sk, gso_size);
 	if (segment && m->ret > segment)
 		ADD(c->extra_segments, ((__u64)m->ret - 1) / segment);
 }
 
+/* --- connections that are older than the trace ---------------------------------------------- */
+
 /*
- * The call that returns now began before the socket's base was taken, which so has a part of its
- * bytes. Now that all of them are counted, the base is what makes the books agree; unless other
- * processes count elsewhere what they moved through the socket: then nobody can tell.
+ * The first bytes that a thread moves after the socket's base was taken may have begun before: then
+ * the base has a part of them. Now that all of them are counted, the base is what makes the books
+ * agree; unless other processes count elsewhere what they moved through the socket: then nobody can
+ * tell. Only in the call that was under way, and there only once: what comes after it began after.
  */
-static __always_inline bool is_across_base(const struct task_record *t, const struct sock_record *s)
+static __always_inline bool is_across_base(struct task_record *t, const struct sock_record *s,
+					   const struct moved *m)
 {
-	return s->base_ns && (t->call == CALL_UNKNOWN || (detail_full && t->enter_ns < s->base_ns));
+	__u32 entries = t->entries;
+	bool is_seen;
+
+	if (likely(!s->base_ns))
+		return false;
+	is_seen = detail_full && (t->call < CALL_NONE || m->op);
+	if (t->call != CALL_UNKNOWN && !(is_seen && t->enter_ns < s->base_ns))
+		return false;
+	if (t->mended == entries)
+		return false;
+	t->mended = entries;
+	return true;
 }
 
 static __noinline int mend_base_sent(struct sock_record *s, struct sock *sk)
@@ -114,34 +283,6 @@ static __noinline int mend_base_received(struct sock_record *s, struct sock *sk)
 	return 0;
 }
 
-/*
- * sendfile(2) and splice(2) send in pieces, each of which the kernel's send functions show. What
- * they do is one call, which is counted when it returns (socket_calls.h). Without entries of calls
- * the kernel has to tell the call under way: bpf_task_pt_regs(), Linux 5.15 (dd6e10fbd9fb).
- */
-static __always_inline bool knows_pieces(void)
-{
-	return detail_full || bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs);
-}
-
-static __always_inline bool is_piece(const struct task_record *t)
-{
-	__u32 key = t->call, op;
-
-	if (!knows_pieces())
-		return false;
-	if (!detail_full) {
-		key = returned_call_key(
-			(struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
-	}
-	if (key >= KEYS)
-		return false;
-	/* Before 6.8 or so the verifier forgets that an OR of 32 bits is 32 bits wide. */
-	asm volatile("" : "+r"(key)); /* else the compiler knows that the mask is not needed */
-	op = row_kinds[key & (KEYS - 1)] >> SOCKET_OP_SHIFT;
-	return op == OP_SENDFILE || op == OP_SPLICE;
-}
-
 /* A record that was made for this call has the call's bytes in its base. */
 static __always_inline void take_off_base(struct sock_record *s, __u64 sent, __u64 received)
 {
@@ -152,12 +293,22 @@ static __always_inline void take_off_base(struct sock_record *s, __u64 sent, __u
 	}
 }
 
+/*
+ * sendfile(2) and splice(2) send in pieces, each of which the kernel's send functions show. What
+ * they do is one call, which is counted when it returns (sent_in_pieces()).
+ */
+static __always_inline bool is_piece(__u32 op)
+{
+	return op == OP_SENDFILE || op == OP_SPLICE;
+}
+
 static __noinline int sock_sent(struct cpu_slot *slot, struct sock *sk, const struct moved *m)
 {
 	struct task_record *t = slot ? slot_record(slot) : NULL;
 	struct sock_counts *c;
 	struct sock_record *s;
 	__u32 index = 0;
+	bool piece;
 
 	if (!t || !sk || !m)
 		return 0;
@@ -165,28 +316,25 @@ static __noinline int sock_sent(struct cpu_slot *slot, struct sock *sk, const st
 	c = s ? counts_of(s, index, t->process) : NULL;
 	if (!c)
 		return 0;
+	piece = !m->op && is_piece(op_under_way(t));
+	if (unlikely(piece))
+		t->piece_sock = index;
 	if (unlikely(s->is_fresh))
 		take_off_base(s, m->ret > 0 ? m->ret : 0, 0);
-	if (unlikely(!m->is_whole_call && is_piece(t))) {
-		if (m->ret > 0) {
-			ADD(c->send_bytes, m->ret);
-			t->sockets.sent_bytes += m->ret;
-			if (unlikely(is_across_base(t, s)))
-				mend_base_sent(s, sk);
-		}
-		return 0;
-	}
 	if (m->ret < 0) {
-		ADD(c->send_errors, 1);
+		if (!piece && is_result(t, m, index))
+			ADD(c->send_errors, 1);
 		return 0;
 	}
-	ADD(c->send_calls, m->calls);
 	ADD(c->send_bytes, m->ret);
-	t->sockets.sent_calls += m->calls;
 	t->sockets.sent_bytes += m->ret;
+	if (likely(!piece)) {
+		ADD(c->send_calls, m->calls);
+		t->sockets.sent_calls += m->calls;
+	}
 	if (s->protocol == PROTO_UDP)
-		count_datagrams(s, c, sk, m);
-	else if (unlikely(is_across_base(t, s)))
+		count_datagrams(s, c, t, sk, m);
+	else if (unlikely(is_across_base(t, s, m)))
 		mend_base_sent(s, sk);
 	return 0;
 }
@@ -221,7 +369,8 @@ static __noinline int sock_received(struct cpu_slot *slot, struct sock *sk, cons
 	if (unlikely(s->is_fresh))
 		take_off_base(s, 0, m->ret > 0 && !(m->flags & MSG_PEEK) ? m->ret : 0);
 	if (m->ret < 0) {
-		ADD(c->receive_errors, 1);
+		if (is_result(t, m, index))
+			ADD(c->receive_errors, 1);
 		return 0;
 	}
 	if (unlikely(m->flags & MSG_PEEK)) {
@@ -239,7 +388,7 @@ static __noinline int sock_received(struct cpu_slot *slot, struct sock *sk, cons
 		ADD(c->receive_bytes, m->ret);
 		t->sockets.received_bytes += m->ret;
 	}
-	if (unlikely(is_across_base(t, s)))
+	if (unlikely(is_across_base(t, s, m)))
 		mend_base_received(s, sk);
 	return 0;
 }
@@ -262,20 +411,42 @@ static __always_inline int received_once(struct cpu_slot *slot, struct sock *sk,
 	return sock_received(slot, sk, &m);
 }
 
+/* Where the current process counts for the record @index; NULL: the record is of another by now. */
+static __always_inline struct sock_counts *own_counts(struct task_record *t, __u32 index)
+{
+	struct sock_record *s = sock_at(index);
+
+	if (!index || !s || s->state == RECORD_FREE)
+		return NULL;
+	return counts_of(s, index, t->process);
+}
+
 /* A call that sent in pieces, whose bytes were counted with these, has returned. */
-GLOBAL int sent_in_pieces(__u64 sk, long ret)
+GLOBAL int sent_in_pieces(__u32 fd, long ret)
 {
 	struct task_record *t = current_record();
-	struct sock_counts *c;
+	struct moved m = {.ret = ret, .op = OP_SENDFILE};
+	struct sock_counts *c = NULL;
 	struct sock_record *s;
 	__u32 index = 0;
+	__u64 sk;
 
-	s = t ? sock_get((struct sock *)sk, t->process, &index) : NULL;
-	c = s ? counts_of(s, index, t->process) : NULL;
-	if (!c || !knows_pieces())
+	if (!t)
+		return 0;
+	if (t->piece_sock) {
+		index = t->piece_sock;
+		c = own_counts(t, index);
+	} else {
+		sk = sock_of_fd(fd);
+		s = sk ? sock_get((struct sock *)sk, t->process, &index) : NULL;
+		c = s ? counts_of(s, index, t->process) : NULL;
+	}
+	t->piece_sock = 0;
+	if (!c)
 		return 0;
 	if (ret < 0) {
-		ADD(c->send_errors, 1);
+		if (is_result(t, &m, index))
+			ADD(c->send_errors, 1);
 		return 0;
 	}
 	ADD(c->send_calls, 1);
@@ -283,18 +454,48 @@ GLOBAL int sent_in_pieces(__u64 sk, long ret)
 	return 0;
 }
 
-/* The same where all that is known of the socket is its address. */
-GLOBAL int socket_sent(__u64 sk, long ret, __u32 calls, bool is_whole_call)
+/*
+ * sendmmsg(2) or recvmmsg(2) has returned. Its last try may have failed: only if there was none
+ * before is that what it returns. @messages, @count: what was sent.
+ */
+GLOBAL int many_returned(__u64 messages, long ret, bool is_send)
 {
-	struct moved m = {.ret = ret, .calls = calls, .is_whole_call = is_whole_call};
+	struct task_record *t = current_record();
+	struct sock_record *s;
+	struct sock_counts *c;
+	__u32 failed;
+
+	if (!t)
+		return 0;
+	failed = t->failed_sock;
+	t->failed_sock = 0;
+	if (ret < 0) {
+		c = own_counts(t, failed);
+		if (c && is_send)
+			ADD(c->send_errors, 1);
+		else if (c)
+			ADD(c->receive_errors, 1);
+		return 0;
+	}
+	s = sock_at(t->last_sock);
+	if (is_send && s && s->protocol == PROTO_UDP && !s->has_odd_sends &&
+	    have_segments(messages, ret))
+		s->has_odd_sends = 1;
+	return 0;
+}
+
+/* The same where all that is known of the socket is its address. */
+GLOBAL int socket_sent(__u64 sk, long ret, __u32 calls, __u32 op)
+{
+	struct moved m = {.ret = ret, .calls = calls, .op = op};
 
 	look_probed(&m, (struct sock *)sk);
 	return sock_sent(busy_slot(), (struct sock *)sk, &m);
 }
 
-GLOBAL int socket_received(__u64 sk, long ret, __u32 calls, __u32 flags)
+GLOBAL int socket_received(__u64 sk, long ret, __u32 calls, __u32 flags, __u32 op)
 {
-	struct moved m = {.ret = ret, .calls = calls, .flags = flags};
+	struct moved m = {.ret = ret, .calls = calls, .flags = flags, .op = op};
 
 	look_probed(&m, (struct sock *)sk);
 	return sock_received(busy_slot(), (struct sock *)sk, &m);

@@ -4,15 +4,11 @@
 
 /*
  * What a system call that returned has done to a socket, told by its arguments and its result.
- * The descriptor is looked up when the call returns: one that another thread closed during the
- * call is not counted.
+ * Where the descriptor is looked up when the call returns, one that another thread closed during
+ * the call is not counted.
  */
 
-#include "arch.h"
 #include "moved.h"
-#include "descriptors.h"
-
-#define MAX_MESSAGES 1024 /* UIO_MAXIOV: sendmmsg(2) and recvmmsg(2) take no more at once */
 
 struct call {
 	__u64 args[4];
@@ -34,8 +30,9 @@ static __always_inline __u32 socketcall_op(__u32 number)
 		return OP_ACCEPT;
 	case 9:	 /* send */
 	case 11: /* sendto */
+		return OP_SEND_TO;
 	case 16: /* sendmsg */
-		return OP_SEND;
+		return OP_SEND_MSG;
 	case 20: /* sendmmsg */
 		return OP_SEND_MANY;
 	case 10: /* recv */
@@ -63,14 +60,10 @@ static __always_inline void unfold_socketcall(struct call *c)
 /* --- bind, connect, listen, setsockopt, accept, close ----------------------------------- */
 
 /* What the call may have changed of a datagram socket. */
-static __always_inline void touched_datagrams(struct sock_record *s, struct sock *sk)
+static __always_inline void touched_datagrams(struct sock_record *s)
 {
 	if (s->role == ROLE_NONE && s->local_port && !s->counts.send_calls)
 		s->role = ROLE_BIND; /* only a send gives a port unasked */
-	if (s->is_corked && !BPF_CORE_READ(sk, sk_write_queue.qlen)) {
-		s->is_corked = 0; /* uncorked by setsockopt(2): the datagram has left */
-		ADD(s->counts.extra_segments, 1);
-	}
 }
 
 GLOBAL int socket_touched(__u32 fd, __u32 is_accepted)
@@ -89,7 +82,7 @@ GLOBAL int socket_touched(__u32 fd, __u32 is_accepted)
 		s->process = t->process;
 	fill_name(index, sk);
 	if (s->protocol == PROTO_UDP)
-		touched_datagrams(s, (struct sock *)sk);
+		touched_datagrams(s);
 	if (!is_accepted)
 		return 0;
 	s->role = ROLE_ACCEPT;
@@ -103,7 +96,7 @@ GLOBAL int socket_touched(__u32 fd, __u32 is_accepted)
 GLOBAL __u64 messages_len(__u64 messages, __u32 count)
 {
 	bool compat = is_compat();
-	__u32 size = compat ? 32 : 64, len; /* struct mmsghdr; msg_len after the msghdr */
+	__u32 size = mmsghdr_size(compat), len; /* msg_len comes after the msghdr */
 	__u64 sum = 0;
 
 	messages += compat ? 28 : 56;
@@ -116,10 +109,11 @@ GLOBAL __u64 messages_len(__u64 messages, __u32 count)
 	return sum;
 }
 
-/* Flags are in argument 2 of recvmsg, in argument 3 of recvfrom and recvmmsg; read has none. */
 static __always_inline __u32 receive_flags(const struct call *c)
 {
-	return c->op == OP_RECEIVE ? 0 : c->op == OP_RECEIVE_MSG ? c->args[2] : c->args[3];
+	if (c->op == OP_RECEIVE || c->op == OP_RECEIVE_VECTOR)
+		return 0;
+	return c->op == OP_RECEIVE_MSG ? c->args[2] : c->args[3];
 }
 
 static __always_inline void moved_by_call(const struct call *c)
@@ -134,33 +128,68 @@ static __always_inline void moved_by_call(const struct call *c)
 		calls = ret;
 		ret = messages_len(c->args[1], calls);
 	}
-	if (c->op >= OP_RECEIVE)
-		socket_received(sk, ret, calls, receive_flags(c));
+	if (op_receives(c->op))
+		socket_received(sk, ret, calls, receive_flags(c), c->op);
 	else
-		socket_sent(sk, ret, calls, true);
+		socket_sent(sk, ret, calls, c->op);
 }
 
 /*
- * splice(2) out of a socket goes around recvmsg, and every other place where bytes are counted;
- * into a socket it does not.
+ * splice(2) begins. Its descriptor may be given to another file while it waits: now it is still the
+ * one that the kernel takes.
  */
+GLOBAL int socket_splicing(__u32 fd)
+{
+	struct task_record *t = current_record();
+	__u64 sk = sock_of_fd(fd);
+	__u32 index = 0;
+
+	if (!t)
+		return 0;
+	t->splice_sock = 0;
+	if (sk && is_spliced_past((struct sock *)sk) &&
+	    sock_get((struct sock *)sk, t->process, &index))
+		t->splice_sock = index;
+	return 0;
+}
+
+/* What splice(2) took from: told when it began, where entries of calls are seen. */
+static __always_inline __u64 spliced_from(struct task_record *t, __u32 fd)
+{
+	struct sock_record *s;
+	__u64 sk;
+
+	if (detail_full) {
+		s = t->splice_sock ? sock_at(t->splice_sock) : NULL;
+		if (!s || s->state != RECORD_LIVE)
+			return 0;
+		t->last_sock = t->splice_sock;
+		return s->sk;
+	}
+	sk = sock_of_fd(fd);
+	return sk && is_spliced_past((struct sock *)sk) ? sk : 0;
+}
+
 static __always_inline void spliced(const struct call *c)
 {
+	struct task_record *t = current_record();
 	__u64 from = 0, to;
 
+	if (!t)
+		return;
 	if (c->op == OP_SPLICE)
-		from = sock_of_fd(c->args[0]);
+		from = spliced_from(t, c->args[0]);
 	if (from) {
-		socket_received(from, c->ret, 1, 0);
+		socket_received(from, c->ret, 1, 0, c->op);
+		return;
+	}
+	if (!bytes_by_calls) {
+		sent_in_pieces(c->op == OP_SPLICE ? c->args[2] : c->args[0], c->ret);
 		return;
 	}
 	to = sock_of_fd(c->op == OP_SPLICE ? c->args[2] : c->args[0]);
-	if (!to)
-		return;
-	if (bytes_by_calls)
-		socket_sent(to, c->ret, 1, true);
-	else
-		sent_in_pieces(to, c->ret);
+	if (to)
+		socket_sent(to, c->ret, 1, c->op);
 }
 
 #define TCP_ZEROCOPY_RECEIVE 35 /* include/uapi/linux/tcp.h */
@@ -196,8 +225,10 @@ static __noinline int socket_call(unsigned long long *ctx, __u32 op)
 	else if (c.op == OP_GETSOCKOPT && c.args[1] == IPPROTO_TCP &&
 		 c.args[2] == TCP_ZEROCOPY_RECEIVE)
 		read_by_option(&c);
-	else if (bytes_by_calls && c.op >= OP_FIRST_OF_CALLS)
+	else if (bytes_by_calls && c.op >= OP_SEND_MANY)
 		moved_by_call(&c);
+	if (c.op == OP_SEND_MANY || c.op == OP_RECEIVE_MANY)
+		many_returned(c.args[1], c.ret, c.op == OP_SEND_MANY);
 	return 0;
 }
 

@@ -3,9 +3,7 @@
  * What processes move through their sockets, and the sockets that there are. Bytes can be seen in
  * several places, of which user space takes the first that works here; all end in moved.h.
  */
-#include "arch.h"
 #include "moved.h"
-#include "descriptors.h"
 
 /* --- tracepoints: Linux 6.3 (6e6eda44b939) ---------------------------------------------- */
 
@@ -140,7 +138,7 @@ int kretprobe_sent(struct pt_regs *regs)
 	__u32 flags = 0;
 	__u64 sk = moved_now(&flags);
 
-	return sk ? socket_sent(sk, (int)arch_function_result(regs), 1, false) : 0;
+	return sk ? socket_sent(sk, (int)arch_function_result(regs), 1, OP_NONE) : 0;
 }
 
 SEC("kretprobe")
@@ -149,7 +147,39 @@ int kretprobe_received(struct pt_regs *regs)
 	__u32 flags = 0;
 	__u64 sk = moved_now(&flags);
 
-	return sk ? socket_received(sk, (int)arch_function_result(regs), 1, flags) : 0;
+	return sk ? socket_received(sk, (int)arch_function_result(regs), 1, flags, OP_NONE) : 0;
+}
+
+/* --- what io_uring splices ---------------------------------------------------------------- */
+
+#define IORING_OP_SPLICE     30		/* include/uapi/linux/io_uring.h */
+#define SPLICE_F_FD_IN_FIXED (1U << 31) /* the descriptor is a number in a table of the ring */
+
+/*
+ * What io_uring takes out of a socket by splice is seen nowhere: the request has no system call
+ * that returns. It never runs at once, but is handed to a worker here; in these words since Linux
+ * 6.1 (48863ffd3e81).
+ */
+SEC("tp_btf/io_uring_queue_async_work")
+int BPF_PROG(io_uring_queue_async_work, struct io_kiocb *req, int rw)
+{
+	struct io_splice *splice = (struct io_splice *)req;
+	struct task_record *t;
+	__u64 sk;
+
+	if (!tracing || req->opcode != IORING_OP_SPLICE)
+		return 0;
+	t = current_record();
+	if (!t)
+		return 0;
+	sk = BPF_CORE_READ(splice, flags) & SPLICE_F_FD_IN_FIXED
+		     ? 0
+		     : sock_of_fd(BPF_CORE_READ(splice, splice_fd_in));
+	if (!sk && !(BPF_CORE_READ(splice, flags) & SPLICE_F_FD_IN_FIXED))
+		return 0;
+	if (!sk || is_spliced_past((struct sock *)sk))
+		lose(LOST_URING_SPLICES);
+	return 0;
 }
 
 /* --- the sockets that there are

@@ -138,6 +138,17 @@ static __always_inline bool has_lost_name(const struct sock_record *s, struct so
 	       (s->remote_port && !BPF_CORE_READ(sk, __sk_common.skc_dport));
 }
 
+#define UDP_FLAGS_GRO_ENABLED 3 /* include/linux/udp.h */
+
+static __always_inline bool has_gro(struct udp_sock *up)
+{
+	struct udp_sock___before_6_7 *old = (struct udp_sock___before_6_7 *)up;
+
+	if (bpf_core_field_exists(old->gro_enabled))
+		return BPF_CORE_READ_BITFIELD_PROBED(old, gro_enabled);
+	return BPF_CORE_READ(up, udp_flags) & (1UL << UDP_FLAGS_GRO_ENABLED);
+}
+
 GLOBAL int fill_name(__u32 index, __u64 address)
 {
 	struct sock *sk = (struct sock *)address;
@@ -158,8 +169,10 @@ GLOBAL int fill_name(__u32 index, __u64 address)
 	s->receive_buffer = BPF_CORE_READ(sk, sk_rcvbuf);
 	if (!has_addresses(s))
 		return 0;
-	if (s->protocol == PROTO_UDP)
+	if (s->protocol == PROTO_UDP) {
 		s->is_segmented = BPF_CORE_READ((struct udp_sock *)sk, gso_size) != 0;
+		s->is_gathered |= has_gro((struct udp_sock *)sk);
+	}
 	if (s->remote_port)
 		s->role = ROLE_CONNECT;
 	else if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) &

@@ -8,6 +8,7 @@ const volatile bool follow = false;
 const volatile bool with_sockets = true;
 const volatile __u32 wake_up_after = 1;
 const volatile __u8 row_kinds[KEYS] = {};
+const volatile __u8 call_ops[KEYS] = {};
 
 __u32 tracing = 0;
 __u32 seeding = 0;

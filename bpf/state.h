@@ -160,6 +160,7 @@ extern const volatile bool follow;
 extern const volatile bool with_sockets;
 extern const volatile __u32 wake_up_after;  /* threads that ended */
 extern const volatile __u8 row_kinds[KEYS]; /* enum row_kind by key */
+extern const volatile __u8 call_ops[KEYS];  /* enum socket_op by key */
 
 /*
  * 1 while threads come onto slots and switches count. When it is 0, a switch empties the CPU's

@@ -5,21 +5,10 @@
  * its CPU's slot. That look stands in programs of their own, which save no registers; what a traced
  * process pays is in the functions that they call.
  */
-#include "arch.h"
 #include "rows.h"
 #include "socket_calls.h"
-#include "switches.h"
 
-/* include/linux/errno.h: the kernel restarts the call, or a signal handler makes it EINTR. */
-#define ERESTARTSYS	      512
-#define ERESTARTNOINTR	      513
-#define ERESTARTNOHAND	      514
-#define ERESTART_RESTARTBLOCK 516
-
-static __always_inline bool is_restart(__u32 error)
-{
-	return error >= ERESTARTSYS && error <= ERESTART_RESTARTBLOCK && error != 515;
-}
+#define ENOSYS 38
 
 static __always_inline void count_result(struct call_row *row, long ret)
 {
@@ -56,7 +45,7 @@ static __always_inline void unentered(struct task_record *t, struct pt_regs *reg
 	t->call_blocked_ns = 0;
 	if (state == CALL_FORKED)
 		return;
-	row = row_get(t, returned_call_key(regs));
+	row = row_get(t, state == CALL_ANSWERED ? KEY_NR_INVALID : returned_call_key(regs));
 	if (!row)
 		return;
 	if (state == CALL_UNKNOWN) {
@@ -68,6 +57,38 @@ static __always_inline void unentered(struct task_record *t, struct pt_regs *reg
 }
 
 /* --- full detail --------------------------------------------------------------------------- */
+
+/*
+ * Entries at which there is something to do: where a descriptor is closed or spliced from, and
+ * numbers that are none.
+ */
+static __always_inline bool is_watched(__u32 key)
+{
+	return key == NR_CLOSE || key == NR_SPLICE || key >= KEY_NR_INVALID;
+}
+
+static __noinline int watched_entry(unsigned long long *ctx, struct task_record *t)
+{
+	__u32 key, fd;
+
+	if (!t)
+		return 0;
+	key = t->call;
+	/* A ptracer that answers a call itself sets the number to -1 (ptrace(2)). */
+	if ((int)ctx[1] == -1 && BPF_CORE_READ(current_task(), ptrace)) {
+		t->call = CALL_ANSWERED;
+		t->entries--;
+		return 0;
+	}
+	if (!with_sockets)
+		return 0;
+	fd = arch_call_arg((struct pt_regs *)ctx[0], 0, key & KEY_COMPAT);
+	if (key == NR_CLOSE || key == (KEY_COMPAT | NR_COMPAT_CLOSE))
+		socket_closing(fd);
+	else if (key == NR_SPLICE || key == (KEY_COMPAT | NR_COMPAT_SPLICE))
+		socket_splicing(fd);
+	return 0;
+}
 
 static __noinline int entered(unsigned long long *ctx, struct cpu_slot *slot)
 {
@@ -87,8 +108,8 @@ static __noinline int entered(unsigned long long *ctx, struct cpu_slot *slot)
 	}
 	t->call = key;
 	t->entries++;
-	if (unlikely(key == NR_CLOSE || key == (KEY_COMPAT | NR_COMPAT_CLOSE)) && with_sockets)
-		socket_closing(arch_call_arg((struct pt_regs *)ctx[0], 0, key & KEY_COMPAT));
+	if (unlikely(is_watched(key)))
+		watched_entry(ctx, t);
 	t->enter_ns = bpf_ktime_get_ns();
 	return 0;
 }
@@ -175,6 +196,10 @@ static __noinline int count_return_only(unsigned long long *ctx, struct cpu_slot
 	if (!t)
 		return 0;
 	key = returned_call_key((struct pt_regs *)ctx[0]);
+	/* No number: sigreturn(2) takes it away, as does a ptracer that answers the call itself. */
+	if (unlikely(key == NR_RT_SIGRETURN) && (long)ctx[1] == -ENOSYS &&
+	    BPF_CORE_READ(current_task(), ptrace))
+		key = KEY_NR_INVALID;
 	if (unlikely(t->call != CALL_NONE)) {
 		bool skip = t->call == CALL_FORKED;
 

@@ -105,6 +105,7 @@ typedef struct {
 
 struct sock_common {
 	possible_net_t skc_net;
+	struct proto *skc_prot;
 	__be32 skc_daddr, skc_rcv_saddr;
 	__be16 skc_dport;
 	__u16 skc_num;
@@ -171,9 +172,16 @@ struct files_struct {
 
 struct sock;
 
+struct proto_ops {
+	void *splice_read; /* a function */
+};
+
+struct proto;
+
 struct socket {
 	struct file *file;
 	struct sock *sk;
+	const struct proto_ops *ops;
 };
 
 typedef struct {
@@ -190,6 +198,8 @@ struct sock {
 	} sk_backlog;
 	unsigned char sk_userlocks; /* a bit field before 6.10 or so */
 	int sk_rcvbuf;
+	int sk_rcvlowat;
+	struct proto *sk_prot_creator;
 	struct socket *sk_socket;
 	__u16 sk_protocol;
 	__u16 sk_type;
@@ -216,11 +226,28 @@ struct tcp_sock {
 	__u8 chrono_type : 2;
 	__u8 syn_data : 1;
 	__u8 syn_fastopen : 1;
+	__u8 repair : 1;
 };
 
 struct udp_sock {
+	unsigned long udp_flags;
 	__u16 gso_size;
 	struct sk_buff_head reader_queue;
+};
+
+/* Before 6.7 (e1dc0615c6b0 "udp: move udp->gro_enabled to udp->udp_flags"). */
+struct udp_sock___before_6_7 {
+	unsigned int gro_enabled : 1;
+};
+
+/* io_uring/splice.c: what a request to splice has in place of io_kiocb.file and what follows */
+struct io_splice {
+	int splice_fd_in;
+	unsigned int flags;
+};
+
+struct io_kiocb {
+	__u8 opcode;
 };
 
 struct sockaddr_un {
@@ -263,7 +290,9 @@ struct sched_entity {
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int __state;
+	void *stack;
 	unsigned int flags;
+	unsigned int ptrace;
 	struct sched_entity se;
 	struct mm_struct *mm;
 	struct files_struct *files;

@@ -38,6 +38,7 @@
 #define CALL_UNKNOWN	 0x1001 /* traced since it was under way: a return now began before */
 #define CALL_FORKED	 0x1002 /* a new thread on its way out of its parent's call */
 #define CALL_BEFORE_EXEC 0x1003 /* our own child: nothing counts before its execve(2) */
+#define CALL_ANSWERED	 0x1004 /* a ptracer took the number away: the kernel does nothing */
 
 /* bpf/pools.bpf.c */
 enum pool_number { POOL_TASKS, POOL_PROCESSES, POOL_ROWS, POOL_BLOCKS, POOL_SOCKS, POOL_USES };
@@ -102,15 +103,24 @@ enum socket_op {
 	OP_SENDFILE,   /* to argument 0 */
 	OP_SOCKETCALL, /* socketcall(2): one of these, by argument 0 */
 	OP_GETSOCKOPT,
-	/* the rest only where nothing better shows the bytes */
-	OP_SEND,	 /* descriptor in argument 0; so below, unless said */
-	OP_SEND_MANY,	 /* sendmmsg */
-	OP_RECEIVE,	 /* read: no flags */
-	OP_RECEIVE_FROM, /* recvfrom: flags in argument 3 */
-	OP_RECEIVE_MSG,	 /* recvmsg: flags in argument 2 */
+	OP_SEND_MANY,	 /* sendmmsg: descriptor in argument 0, so below; flags in argument 3 */
 	OP_RECEIVE_MANY, /* recvmmsg: flags in argument 3 */
+	/* at their return the rest matter only where nothing better shows the bytes */
+	OP_SEND,	   /* write: no flags; length in argument 2 */
+	OP_SEND_VECTOR,	   /* writev: no flags */
+	OP_SEND_TO,	   /* sendto: flags in argument 3, length in argument 2 */
+	OP_SEND_MSG,	   /* sendmsg: flags in argument 2 */
+	OP_RECEIVE,	   /* read: no flags; length in argument 2 */
+	OP_RECEIVE_VECTOR, /* readv: no flags */
+	OP_RECEIVE_FROM,   /* recvfrom: flags in argument 3, length in argument 2 */
+	OP_RECEIVE_MSG,	   /* recvmsg: flags in argument 2 */
 	OP_FIRST_OF_CALLS = OP_SEND,
 };
+
+static inline int op_receives(unsigned int op)
+{
+	return op >= OP_RECEIVE || op == OP_RECEIVE_MANY;
+}
 
 #define ROW_HEADS 16
 
@@ -161,7 +171,12 @@ struct task_record {
 	struct socket_sums sockets;
 	__u64 moving_sk; /* kretprobe: the socket of the send or receive under way */
 	__u32 moving_flags;
-	__u32 last_sock;       /* the socket of the last send or receive; 0: none */
+	__u32 last_sock; /* the socket of the last send or receive; 0: none */
+	/* in the present call; 0: none */
+	__u32 splice_sock; /* splice(2) takes from it, past every other place that counts */
+	__u32 piece_sock;  /* sendfile(2), splice(2): what it sends to */
+	__u32 failed_sock; /* sendmmsg(2), recvmmsg(2): a try failed, which may not be the result */
+	__u32 mended;	   /* lower half of the entries when it last mended a base; see moved.h */
 	__u64 extra_kernel_ns; /* on a CPU in calls whose beginning or end was not seen */
 
 	__u64 snapshot; /* number of the last snapshot that met this thread */
@@ -180,6 +195,7 @@ struct task_record {
 	__u8 has_execed;
 	__u8 is_compat; /* when listed: the call that it was in, if any, was a 32-bit one */
 	__u8 is_ending; /* on its way out; only its last switch is still to come */
+	__u8 is_kernel; /* a thread of io_uring: it makes no calls, and is never in user code */
 	char comm[COMM_LEN];
 };
 
@@ -232,7 +248,6 @@ struct sock_counts {
 	__u64 send_calls, send_bytes, receive_calls, receive_bytes;
 	__u64 send_errors, receive_errors;
 	__u64 peek_calls, peek_bytes, trunc_calls, trunc_bytes;
-	__u64 corked_calls;   /* sends that only added to a datagram */
 	__u64 extra_segments; /* datagrams beyond one per send */
 };
 
@@ -276,7 +291,9 @@ struct sock_record {
 	__u32 state;	   /* enum record_state */
 	__u8 is_fresh;	   /* made by the call under way, whose bytes are in the base */
 	__u8 is_segmented; /* UDP_SEGMENT */
-	__u8 is_corked;	   /* the last send only added to a datagram */
+	__u8 is_gathered;  /* UDP_GRO: a read may give several datagrams */
+	/* a send was, or may have been, no datagram or several: see count_datagrams() */
+	__u8 has_odd_sends;
 	struct sock_counts counts;
 	__u64 first_byte_ns;
 

@@ -3,10 +3,11 @@
 """Checks saved reports against docs/report.schema.json.
 
 usage: check_schema.py FILE...     each file holds one JSON report, or one per line
-       check_schema.py --update    bring the metrics of the schema in step with metrics.def
+       check_schema.py --update    bring the schema in step with metrics.def and protocols.def
 
 Every run also checks that the schema is a valid one and describes every row of
-user/model/metrics.def, in the words of its help. Needs Debian's python3-jsonschema.
+user/model/metrics.def, in the words of its help, and every protocol of
+include/socktrace/protocols.def. Needs Debian's python3-jsonschema.
 Exit status: 0 all valid, 1 not, 2 wrong usage.
 """
 
@@ -20,6 +21,7 @@ import jsonschema
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "docs" / "report.schema.json"
 METRICS = ROOT / "user" / "model" / "metrics.def"
+PROTOCOLS = ROOT / "include" / "socktrace" / "protocols.def"
 
 UNIT = {"COUNT": "", "NS": ", in ns", "BYTES": ", in bytes"}
 
@@ -75,6 +77,12 @@ def update_metrics(schema):
         spreads[name] = {"description": help_text, "$ref": "#/$defs/spread"}
 
 
+def update_protocols(schema):
+    """What a socket may be is what the programs tell apart, and the reader takes."""
+    names = re.findall(r'^SOCK_PROTOCOL\(\w+, "([^"]*)"\)', PROTOCOLS.read_text(), re.M)
+    schema["$defs"]["socket_row"]["properties"]["protocol"]["enum"] = names
+
+
 def load_schema():
     return json.loads(SCHEMA.read_text())
 
@@ -120,6 +128,7 @@ def main(arguments):
     schema = load_schema()
     if arguments == ["--update"]:
         update_metrics(schema)
+        update_protocols(schema)
         SCHEMA.write_text(dump_schema(schema))
         return 0
     if not arguments or arguments[0].startswith("-"):
@@ -127,9 +136,10 @@ def main(arguments):
         return 2
     before = dump_schema(schema)
     update_metrics(schema)
+    update_protocols(schema)
     found = []
     if dump_schema(schema) != before:
-        found.append(f"{SCHEMA}: not in step with {METRICS.name}; run {sys.argv[0]} --update")
+        found.append(f"{SCHEMA}: not in step with {METRICS.name} and {PROTOCOLS.name}; run {sys.argv[0]} --update")
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     for path in arguments:

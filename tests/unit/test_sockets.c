@@ -384,6 +384,8 @@ static uint64_t expected_of(enum metric_kind kind, uint64_t first, uint64_t last
 	switch (kind) {
 	case KIND_SUM:
 		return first + last;
+	case KIND_TOTAL:
+		return METRIC_UNKNOWN; /* for those between the two */
 	case KIND_MAX:
 		return first > last ? first : last;
 	case KIND_LAST:
@@ -417,6 +419,26 @@ static void test_every_metric_of_a_socket_merges_by_its_kind(void **state)
 	}
 }
 
+static void test_a_total_is_known_if_all_of_it_is(void **state)
+{
+	(void)state;
+	for (unsigned int unknown = 0; unknown <= 65; unknown += 13) {
+		struct process p = {0};
+
+		for (unsigned int i = 1; i <= 65; i++) {
+			struct socket s = closed("udp", "bind", "10.0.0.1:80", "*", i);
+
+			s.stats.udp_datagrams_sent = i == unknown ? METRIC_UNKNOWN : 2;
+			process_add_socket(&p, &s);
+		}
+		finish(&p);
+		assert_int_equal(p.nr_sockets, 1);
+		assert_int_equal(p.sockets[0].stats.udp_datagrams_sent,
+				 unknown ? METRIC_UNKNOWN : 2 * 65);
+		process_free(&p);
+	}
+}
+
 static void test_what_one_connection_does_not_know_another_does(void **state)
 {
 	struct socket_stats known, unknown;
@@ -432,7 +454,8 @@ static void test_what_one_connection_does_not_know_another_does(void **state)
 		fold_two(&p, i == 1 ? &known : &unknown, i == 2 ? &known : &unknown);
 		for (size_t k = 0; k < nr_socket_metrics; k++)
 			assert_int_equal(*metric_at(&socket_metrics[k], &p.sockets[0].stats),
-					 i ? 16 : METRIC_UNKNOWN);
+					 i && socket_metrics[k].kind != KIND_TOTAL ? 16
+										   : METRIC_UNKNOWN);
 		process_free(&p);
 	}
 }
@@ -651,6 +674,7 @@ int main(void)
 		cmocka_unit_test(test_busy_keys_take_no_room_from_the_others),
 		cmocka_unit_test(test_a_hundred_thousand_connections_take_less_than_a_second),
 		cmocka_unit_test(test_every_metric_of_a_socket_merges_by_its_kind),
+		cmocka_unit_test(test_a_total_is_known_if_all_of_it_is),
 		cmocka_unit_test(test_what_one_connection_does_not_know_another_does),
 		cmocka_unit_test(test_durations_become_percentiles),
 		cmocka_unit_test(test_drops_and_books_are_summed),

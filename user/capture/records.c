@@ -49,19 +49,19 @@ static const struct {
 	{"accept", OP_ACCEPT},
 	{"accept4", OP_ACCEPT},
 	{"splice", OP_SPLICE},
-	{"send", OP_SEND},
-	{"sendto", OP_SEND},
-	{"sendmsg", OP_SEND},
+	{"send", OP_SEND_TO},
+	{"sendto", OP_SEND_TO},
+	{"sendmsg", OP_SEND_MSG},
 	{"write", OP_SEND},
-	{"writev", OP_SEND},
-	{"pwritev2", OP_SEND},
+	{"writev", OP_SEND_VECTOR},
+	{"pwritev2", OP_SEND_VECTOR},
 	{"sendfile", OP_SENDFILE},
 	{"sendfile64", OP_SENDFILE},
 	{"socketcall", OP_SOCKETCALL},
 	{"sendmmsg", OP_SEND_MANY},
 	{"read", OP_RECEIVE},
-	{"readv", OP_RECEIVE},
-	{"preadv2", OP_RECEIVE},
+	{"readv", OP_RECEIVE_VECTOR},
+	{"preadv2", OP_RECEIVE_VECTOR},
 	{"recv", OP_RECEIVE_FROM},
 	{"recvfrom", OP_RECEIVE_FROM},
 	{"recvmsg", OP_RECEIVE_MSG},
@@ -272,7 +272,7 @@ static void fill_times(const struct task_record *t, uint64_t now, bool detail_fu
 		s->user_ns = s->kernel_ns = METRIC_UNKNOWN;
 		return;
 	}
-	s->user_ns = less(x.run_ns, calls_on_cpu(t, now, &x, out));
+	s->user_ns = t->is_kernel ? 0 : less(x.run_ns, calls_on_cpu(t, now, &x, out));
 	if (s->user_ns > s->on_cpu_ns)
 		s->user_ns = s->on_cpu_ns;
 	s->kernel_ns = s->on_cpu_ns - s->user_ns;
@@ -392,7 +392,7 @@ void record_to_thread(const struct kernel *k, const struct task_record *t, uint6
 			c->stats.no_return++;
 		else
 			c->stats.in_flight++;
-	} else if (s.call == CALL_UNKNOWN && !out->ended) {
+	} else if (s.call == CALL_UNKNOWN && !out->ended && !t->is_kernel) {
 		add_endless_call(t, out);
 	}
 }

@@ -113,8 +113,10 @@ static void fill_counts(const struct sock_record *s, const struct sock_counts *c
 	x->receive_trunc_calls = c->trunc_calls;
 	x->receive_trunc_bytes = c->trunc_bytes;
 	if (s->protocol == PROTO_UDP) {
-		x->udp_datagrams_sent = c->send_calls - c->corked_calls + c->extra_segments;
-		x->udp_datagrams_received = c->receive_calls + c->trunc_calls;
+		if (!s->has_odd_sends)
+			x->udp_datagrams_sent = c->send_calls + c->extra_segments;
+		if (!s->is_gathered)
+			x->udp_datagrams_received = c->receive_calls + c->trunc_calls;
 	}
 }
 

@@ -251,10 +251,11 @@ static int set_sizes(struct kernel *k)
 	       set_size(s->maps.free_uses, m / 4 + 1) ?: set_size(s->maps.drops, m / 8 + 1);
 }
 
-/* What calls do to sockets matters only as far as no other hook shows it. */
+/* What calls have done to sockets matters at their return only as far as no other hook shows it. */
 static void set_row_kinds(struct kernel *k, bool bytes_by_calls)
 {
 	uint8_t *kinds = (uint8_t *)k->skel->rodata->row_kinds;
+	uint8_t *ops = (uint8_t *)k->skel->rodata->call_ops;
 
 	for (size_t key = 0; key < KEYS; key++) {
 		uint8_t kind = k->options.row_kinds[key], op = kind >> SOCKET_OP_SHIFT;
@@ -262,6 +263,7 @@ static void set_row_kinds(struct kernel *k, bool bytes_by_calls)
 			k->options.max_sockets && (bytes_by_calls || op < OP_FIRST_OF_CALLS);
 
 		kinds[key] = is_wanted ? kind : kind & ROW_KIND_MASK;
+		ops[key] = op;
 	}
 }
 

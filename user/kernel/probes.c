@@ -174,6 +174,13 @@ const struct probe probes[] = {
 			},
 	},
 	{
+		.name = "uring_splice",
+		.wanted = IN_BOTH | WITH_SOCKETS,
+		.lost_without = "word of what io_uring splices out of sockets, which is not counted",
+		.hooks = {HOOK("tp_btf", "tp_btf io_uring_queue_async_work with its request",
+			       PROGRAM("io_uring_queue_async_work"))},
+	},
+	{
 		.name = "socket_list",
 		.wanted = IN_BOTH | WITH_SOCKETS,
 		.required = true,

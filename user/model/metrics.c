@@ -67,6 +67,10 @@ static uint64_t merged_metric(enum metric_kind kind, uint64_t a, uint64_t b)
 	switch (kind) {
 	case KIND_SUM:
 		return known_sum(a, b);
+	case KIND_TOTAL:
+		if (a == METRIC_UNKNOWN || b == METRIC_UNKNOWN)
+			return METRIC_UNKNOWN;
+		return saturating_sum(a, b);
 	case KIND_MIN:
 		return a < b ? a : b; /* METRIC_UNKNOWN is above everything */
 	case KIND_MAX:

@@ -23,6 +23,7 @@
 
 enum metric_kind {
 	KIND_SUM,
+	KIND_TOTAL, /* a sum that is not known unless all of it is */
 	KIND_MIN,
 	KIND_MAX,
 	KIND_LAST,

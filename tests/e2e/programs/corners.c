@@ -129,8 +129,8 @@ static void merged(void)
 	endpoint_named(a, "connect");
 	endpoint_named(b, "bind");
 	datagrams(a, 10 * TIMES, 0);
-	/* One as the socket gave it, or its segments. */
-	endpoint_figure(endpoint(b), "udp.datagrams_received", TIMES, 10 * TIMES);
+	/* A read may have given several. */
+	endpoint_figure(endpoint(b), "udp.datagrams_received", 1, 0);
 	net_close(a);
 	net_close(b);
 }

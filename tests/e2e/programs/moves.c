@@ -121,11 +121,8 @@ static void many_messages(struct pair *p)
 	truth_check(endpoint_received_many(p->b, 0, m,
 					   CALL(recvmmsg, p->b, m, 3, MSG_DONTWAIT, NULL)) == 2,
 		    "recvmmsg");
-	endpoint(p->b)->counts.maybe_receive_errors++;
 	fails(endpoint_received_many(p->b, 0, m, CALL(recvmmsg, p->b, m, 3, MSG_DONTWAIT, NULL)),
 	      EAGAIN);
-	if (p->kind->is & UDP)
-		endpoint(p->b)->counts.maybe_receive_errors++;
 }
 
 /*
@@ -275,18 +272,18 @@ static void corks(struct pair *p)
 	moved(put(p, buffer, 100, MSG_MORE), 100);
 	moved(put(p, buffer, 200, MSG_MORE), 200);
 	moved(put(p, buffer, 300, 0), 300);
-	p->more_datagrams_sent -= 2;
+	p->has_odd_sends = true;
 	get_all(p, 600);
 }
 
-/* What setsockopt(2) lets go is one datagram, as if a send had. */
+/* What setsockopt(2) lets go is one datagram, which no send shows. */
 static void corks_by_option(struct pair *p)
 {
 	net_set(p->a, IPPROTO_UDP, UDP_CORK, 1);
 	moved(put(p, buffer, 100, 0), 100);
 	moved(put(p, buffer, 200, 0), 200);
 	net_set(p->a, IPPROTO_UDP, UDP_CORK, 0);
-	p->more_datagrams_sent--;
+	p->has_odd_sends = true;
 	moved(get(p, 4096, 0), 300);
 }
 
@@ -295,7 +292,6 @@ static void segments(struct pair *p)
 	net_set(p->a, IPPROTO_UDP, UDP_SEGMENT, 100);
 	moved(put(p, buffer, 950, 0), 950);
 	net_set(p->a, IPPROTO_UDP, UDP_SEGMENT, 0);
-	p->more_datagrams_sent += 9;
 	for (int i = 0; i < 9; i++)
 		moved(get(p, 4096, 0), 100);
 	moved(get(p, 4096, 0), 50);
@@ -317,7 +313,7 @@ static void segments_by_message(struct pair *p)
 	c->cmsg_type = UDP_SEGMENT;
 	c->cmsg_len = CMSG_LEN(sizeof(uint16_t));
 	*(uint16_t *)CMSG_DATA(c) = 1000;
-	/* Counted as one datagram: the tracer does not look into control messages. */
+	p->has_odd_sends = true;
 	moved(SENDS(sendmsg, p->a, &m, 0), 3000);
 	get_all(p, 3000);
 }
@@ -457,20 +453,21 @@ static void open_kind(struct pair *p, const struct kind *k)
 	truth_check(p->file >= 0 && ftruncate(p->file, BIG) == 0, "memfd_create");
 }
 
-static void datagrams(struct endpoint *e, int more_sent)
+/* Of how many datagrams odd sends make, the report must say that it does not know. */
+static void datagrams(struct endpoint *e, bool has_odd_sends)
 {
-	uint64_t sent = e->counts.send_calls + more_sent;
+	uint64_t sent = e->counts.send_calls;
 	uint64_t received = e->counts.receive_calls + e->counts.trunc_calls;
 
-	endpoint_figure(e, "udp.datagrams_sent", sent, sent);
+	endpoint_figure(e, "udp.datagrams_sent", has_odd_sends ? 1 : sent, has_odd_sends ? 0 : sent);
 	endpoint_figure(e, "udp.datagrams_received", received, received);
 }
 
 static void close_kind(struct pair *p)
 {
 	if (p->kind->is & UDP) {
-		datagrams(endpoint(p->a), p->more_datagrams_sent);
-		datagrams(endpoint(p->b), 0);
+		datagrams(endpoint(p->a), p->has_odd_sends);
+		datagrams(endpoint(p->b), false);
 	}
 	truth_check(!close(p->a) && !close(p->b), "close");
 	truth_check(!close(p->file) && !close(p->pipe[0]) && !close(p->pipe[1]), "close");

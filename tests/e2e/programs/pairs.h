@@ -22,7 +22,7 @@ struct pair {
 	struct sockaddr_storage to; /* of b, where a is not connected */
 	socklen_t to_len;
 	int pipe[2], file;
-	int more_datagrams_sent; /* than calls that sent */
+	bool has_odd_sends; /* that may be no datagram, or several */
 };
 
 /* What a pair is of: @a connects or sends to @b. */

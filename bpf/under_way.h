@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef SOCKTRACE_BPF_UNDER_WAY_H
+#define SOCKTRACE_BPF_UNDER_WAY_H
+
+/* The system call that a task is in: by its record where entries are seen, else by its registers.
+ */
+
+#include "arch.h"
+
+/*
+ * What @task left in its registers as it entered the kernel; only to be read by probing. They
+ * stand at the end of its stack (task_pt_regs()). bpf_task_pt_regs(): Linux 5.15 (dd6e10fbd9fb).
+ */
+static __always_inline struct pt_regs *regs_of(struct task_struct *task)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return (struct pt_regs *)bpf_task_pt_regs(task);
+	return BPF_CORE_READ(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
+}
+
+static __always_inline struct task_struct *current_task(void)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf))
+		return bpf_get_current_task_btf();
+	return (struct task_struct *)bpf_get_current_task();
+}
+
+/* The key of the call that the current task is in. */
+static __always_inline __u32 current_key(void)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return returned_call_key(
+			(struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
+	return returned_key(arch_regs_nr_probed(regs_of(current_task())));
+}
+
+static __always_inline __u64 current_arg(int n)
+{
+	return arch_call_arg_probed(regs_of(current_task()), n, is_compat());
+}
+
+static __always_inline __u32 op_of(__u32 key)
+{
+	if (key >= KEYS)
+		return OP_NONE;
+	/* Before 6.8 or so the verifier forgets that an OR of 32 bits is 32 bits wide. */
+	asm volatile("" : "+r"(key)); /* else the compiler knows that the mask is not needed */
+	return call_ops[key & (KEYS - 1)];
+}
+
+/*
+ * What the call that @t is in does to sockets. OP_NONE also for all that io_uring does, on its own
+ * threads or in io_uring_enter(2).
+ */
+static __always_inline __u32 op_under_way(const struct task_record *t)
+{
+	__u32 key = t->call;
+
+	if (unlikely(t->is_kernel))
+		return OP_NONE;
+	if (!detail_full || unlikely(key >= KEYS))
+		key = current_key();
+	return op_of(key);
+}
+
+#endif
