@@ -88,6 +88,15 @@ GLOBAL __u32 kernel_drops(__u64 address)
 	return n;
 }
 
+/*
+ * Sockets whose functions were replaced move bytes past their sequence numbers: TLS in the kernel,
+ * a sockmap. It gives them back before the socket is closed.
+ */
+static __always_inline bool is_replaced(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_prot) != BPF_CORE_READ(sk, sk_prot_creator);
+}
+
 /* --- the state of a connection -------------------------------------------------------------- */
 
 /* Jiffies of one chrono, the stretch under way included: tcp_get_info_chrono_stats(). */
@@ -118,10 +127,10 @@ static __always_inline void tcp_read_state(struct sock_record *s, struct sock *s
 	t->retransmits = BPF_CORE_READ(tp, total_retrans) - t->base_retransmits;
 	t->rwnd_limited = chrono(tp, TCP_CHRONO_RWND_LIMITED) - t->base_rwnd_limited;
 	t->sndbuf_limited = chrono(tp, TCP_CHRONO_SNDBUF_LIMITED) - t->base_sndbuf_limited;
-	/* An urgent byte is read apart from the others, or passed over. */
-	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops) ||
-	    BPF_CORE_READ(tp, urg_seq) != s->base_urg_seq)
-		s->is_opaque = 1;
+	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops) || is_replaced(sk))
+		s->opaque = OPAQUE_REPLACED;
+	if (BPF_CORE_READ(tp, urg_seq) != s->base_urg_seq)
+		s->opaque = OPAQUE_URGENT;
 }
 
 /* The connection of @s is established, or was already when its trace began. */
@@ -138,7 +147,7 @@ static __always_inline void tcp_set_base(struct sock_record *s, struct sock *sk)
 	s->base_urg_seq = BPF_CORE_READ(tp, urg_seq);
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data) ||
 	    BPF_CORE_READ_BITFIELD_PROBED(tp, syn_fastopen))
-		s->is_opaque = 1;
+		s->opaque = OPAQUE_FAST_OPEN;
 	s->has_base = 1;
 }
 
@@ -148,7 +157,9 @@ static __always_inline void tcp_late_base(struct sock_record *s, struct sock *sk
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 
-	if (state == TCP_SYN_SENT || state == TCP_CLOSE || state == TCP_LISTEN)
+	/* What a connection that was cut has left can still be read. */
+	if (state == TCP_SYN_SENT || state == TCP_LISTEN ||
+	    (state == TCP_CLOSE && !BPF_CORE_READ(sk, __sk_common.skc_dport)))
 		return;
 	tcp_set_base(s, sk);
 	s->base_ns = bpf_ktime_get_ns();
@@ -175,10 +186,13 @@ static __always_inline void tcp_read_books(struct sock_record *s, struct sock *s
 	struct sock_books *b = &s->books;
 	struct tcp_sums x;
 
+	if (is_disconnected(s, sk)) {
+		if (b->seen_sent != s->counts.send_bytes || b->seen_received != seen_received(s))
+			s->is_cut_off = 1;
+		return;
+	}
 	b->seen_sent = s->counts.send_bytes;
 	b->seen_received = seen_received(s);
-	if (is_disconnected(s, sk))
-		return;
 	b->kernel_sent = s->prior_sent;
 	b->kernel_received = s->prior_received;
 	if (s->has_base) {

@@ -2,16 +2,15 @@
 #ifndef SOCKTRACE_BPF_DESCRIPTORS_H
 #define SOCKTRACE_BPF_DESCRIPTORS_H
 
-/* Sockets by the descriptors of the current task. */
+/* Sockets by the descriptors of a task, mostly the current one. */
 
 #include "refresh.h"
 
 #define S_IFMT	 0170000
 #define S_IFSOCK 0140000
 
-static __always_inline struct file *file_of_fd(__u32 fd)
+static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	struct file **files, *file = NULL;
 
@@ -20,6 +19,11 @@ static __always_inline struct file *file_of_fd(__u32 fd)
 	files = BPF_CORE_READ(table, fd);
 	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
 	return file;
+}
+
+static __always_inline struct file *current_file(__u32 fd)
+{
+	return file_of_fd((struct task_struct *)bpf_get_current_task(), fd);
 }
 
 /* The address of the socket that @file is, or 0. */
@@ -35,7 +39,7 @@ static __always_inline __u64 sock_of_file(struct file *file)
 
 static __always_inline __u64 sock_of_fd(__u32 fd)
 {
-	return sock_of_file(file_of_fd(fd));
+	return sock_of_file(current_file(fd));
 }
 
 /*
@@ -63,12 +67,14 @@ static __always_inline bool has_one_reference(struct file *file)
  */
 GLOBAL int socket_closing(__u32 fd)
 {
-	struct file *file = file_of_fd(fd);
+	struct file *file = current_file(fd);
 	__u64 sk = file ? sock_of_file(file) : 0;
 	struct sock_record *s;
 	__u32 index = 0;
 
 	s = sk ? sock_find((struct sock *)sk, &index) : NULL;
+	if (s && s->protocol == PROTO_TCP && is_replaced((struct sock *)sk))
+		s->opaque = OPAQUE_REPLACED;
 	if (!s || s->protocol == PROTO_TCP || !sock_matches(s, inode_of((struct sock *)sk)))
 		return 0;
 	s->closing_ns = bpf_ktime_get_ns();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Who is traced: threads and processes that are listed, begin, exec and end. */
 #include "arch.h"
-#include "descriptors.h"
+#include "moving.h"
 #include "state.h"
 #include "switches.h"
 
@@ -151,7 +151,7 @@ static __always_inline void note_untraced_child(const struct task_record *parent
 	struct process_record *p = process_at(parent->process);
 
 	if (p)
-		p->has_untraced_child = 1;
+		p->untraced_child_ns = bpf_ktime_get_ns();
 }
 
 /* Runs in the parent, before the child can run. Threads of io_uring pass here too. */
@@ -354,5 +354,7 @@ int snapshot(struct bpf_iter__task *ctx)
 		asm volatile("" ::: "memory"); /* read again, not from registers */
 	}
 	read_counters(t, task);
+	if (with_sockets)
+		note_moving(t, task);
 	return 0;
 }

@@ -32,6 +32,7 @@ struct moved {
 	__u64 ino;
 	__u32 receive_fill; /* bytes in its receive queue */
 	__u32 corked;	    /* packets not yet sent; for UDP: one that is being put together */
+	bool is_replaced;   /* see books.h */
 };
 
 /* Where the verifier trusts the pointer, reading needs no helper. */
@@ -43,6 +44,7 @@ static __always_inline void look(struct moved *m, struct sock *sk)
 		m->ino = sk->sk_socket->file->f_inode->i_ino;
 	m->receive_fill = sk->sk_backlog.rmem_alloc.counter;
 	m->corked = sk->sk_write_queue.qlen;
+	m->is_replaced = sk->__sk_common.skc_prot != sk->sk_prot_creator;
 }
 
 static __always_inline void look_probed(struct moved *m, struct sock *sk)
@@ -50,6 +52,7 @@ static __always_inline void look_probed(struct moved *m, struct sock *sk)
 	m->ino = inode_of(sk);
 	m->receive_fill = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
 	m->corked = BPF_CORE_READ(sk, sk_write_queue.qlen);
+	m->is_replaced = is_replaced(sk);
 }
 
 /* Most calls use the socket of the one before. */
@@ -259,7 +262,7 @@ static __noinline int mend_base_sent(struct sock_record *s, struct sock *sk)
 	if (!s)
 		return 0;
 	if (s->is_shared) {
-		s->is_opaque = 1;
+		s->opaque = OPAQUE_UNDER_WAY;
 		return 0;
 	}
 	tcp_read_sums(sk, &x);
@@ -274,13 +277,23 @@ static __noinline int mend_base_received(struct sock_record *s, struct sock *sk)
 	if (!s)
 		return 0;
 	if (s->is_shared) {
-		s->is_opaque = 1;
+		s->opaque = OPAQUE_UNDER_WAY;
 		return 0;
 	}
 	tcp_read_sums(sk, &x);
 	s->base_received = x.received + s->prior_received - seen_received(s) -
 			   (x.fin_read && !s->has_fin_in_base);
 	return 0;
+}
+
+/* What a move tells of the books of its socket. */
+static __always_inline void note_way(struct sock_record *s, const struct task_record *t,
+				     const struct moved *m)
+{
+	if (unlikely(m->is_replaced))
+		s->opaque = OPAQUE_REPLACED;
+	if (unlikely(t->is_kernel))
+		s->by_ring = 1;
 }
 
 /* A record that was made for this call has the call's bytes in its base. */
@@ -321,6 +334,7 @@ static __noinline int sock_sent(struct cpu_slot *slot, struct sock *sk, const st
 		t->piece_sock = index;
 	if (unlikely(s->is_fresh))
 		take_off_base(s, m->ret > 0 ? m->ret : 0, 0);
+	note_way(s, t, m);
 	if (m->ret < 0) {
 		if (!piece && is_result(t, m, index))
 			ADD(c->send_errors, 1);
@@ -368,6 +382,7 @@ static __noinline int sock_received(struct cpu_slot *slot, struct sock *sk, cons
 		return 0;
 	if (unlikely(s->is_fresh))
 		take_off_base(s, 0, m->ret > 0 && !(m->flags & MSG_PEEK) ? m->ret : 0);
+	note_way(s, t, m);
 	if (m->ret < 0) {
 		if (is_result(t, m, index))
 			ADD(c->receive_errors, 1);

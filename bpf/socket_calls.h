@@ -83,6 +83,10 @@ GLOBAL int socket_touched(__u32 fd, __u32 is_accepted)
 	fill_name(index, sk);
 	if (s->protocol == PROTO_UDP)
 		touched_datagrams(s);
+	/* TCP_REPAIR sets the sequence numbers by hand. */
+	if (s->protocol == PROTO_TCP &&
+	    BPF_CORE_READ_BITFIELD_PROBED((struct tcp_sock *)sk, repair))
+		s->opaque = OPAQUE_REPAIR;
 	if (!is_accepted)
 		return 0;
 	s->role = ROLE_ACCEPT;
@@ -203,7 +207,7 @@ static __always_inline void read_by_option(const struct call *c)
 
 	s = sk ? sock_find((struct sock *)sk, &index) : NULL;
 	if (s)
-		s->is_opaque = 1;
+		s->opaque = OPAQUE_MAPPED;
 }
 
 static __noinline int socket_call(unsigned long long *ctx, __u32 op)

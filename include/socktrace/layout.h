@@ -215,7 +215,7 @@ struct process_record {
 	__u32 execs;	   /* successful ones; counted last, when the fields below are whole */
 	__u32 wait_status; /* as wait(2) gives it */
 	__u32 is_target;   /* named by the user, not followed */
-	__u32 has_untraced_child;
+	__u64 untraced_child_ns; /* when it last had a child that is not traced; 0: it had none */
 	__u32 args_len;
 	char filename[FILENAME_LEN]; /* as given to execve(2), last one */
 	char args[ARGS_LEN];	     /* NUL-separated, cut short */
@@ -239,6 +239,18 @@ enum sock_role {
 	ROLE_BIND,
 	ROLE_UNKNOWN, /* TCP connected before the trace */
 	NR_ROLES,
+};
+
+/* Why a TCP socket's sequence numbers count other bytes than were sent and received. */
+enum sock_opaque {
+	OPAQUE_NOT,
+	OPAQUE_REPLACED,  /* TLS in the kernel, a sockmap: its functions were replaced */
+	OPAQUE_REPAIR,	  /* TCP_REPAIR sets them by hand */
+	OPAQUE_FAST_OPEN, /* data went with the SYN */
+	OPAQUE_URGENT,	  /* an urgent byte is read apart from the others, or passed over */
+	OPAQUE_MAPPED,	  /* TCP_ZEROCOPY_RECEIVE */
+	OPAQUE_UNDER_WAY, /* calls of several processes were under way when its trace began */
+	NR_OPAQUES,
 };
 
 enum sock_closer { CLOSER_NONE, CLOSER_LOCAL, CLOSER_REMOTE };
@@ -313,11 +325,16 @@ struct sock_record {
 	__u64 prior_sent, prior_received; /* in earlier connections of this socket */
 	__u8 has_base, has_fin_sent, has_fin_in_base;
 	__u8 is_dual;	    /* IPv6 that takes IPv4 too */
-	__u8 is_opaque;	    /* its sequence numbers count other bytes too: TLS, Fast Open */
+	__u8 opaque;	    /* enum sock_opaque */
+	__u8 is_cut_off;    /* it was disconnected before its last bytes were compared */
+	__u8 by_ring;	    /* threads of io_uring moved some of its bytes */
 	__u8 is_refreshed;  /* the books have been filled */
 	__u8 had_outsiders; /* a process that is not traced held it */
 	__u8 is_end_seen;   /* its last descriptor was closed in view: the books are of then */
 	__u32 receive_buffer, datagrams_queued;
+
+	/* what calls under way at the look numbered busy_snapshot may have moved, uncounted */
+	__u64 busy_snapshot, busy_sent, busy_received;
 
 	__u64 snapshot;	   /* number of the last snapshot that met it */
 	__u32 holders;	   /* processes that hold it, by that snapshot */

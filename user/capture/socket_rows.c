@@ -211,34 +211,70 @@ void socket_rows_add_drops(struct socket_reader *r, uint32_t index, struct drops
 
 /* --- books ------------------------------------------------------------------------------ */
 
-/* Whether a call was moving bytes through @s when the books were read: it is yet, or was counted.
- */
-static bool is_in_use(const struct socket_reader *r, const struct sock_record *s)
+/* One direction of a socket's books: what was counted of it, and what the kernel has. */
+struct direction {
+	uint64_t observed, expected;
+	bool has_moved; /* since the two were read together */
+	uint64_t busy;	/* bytes that calls under way then may have moved, uncounted */
+};
+
+/* Whether calls on this socket that were under way when its books were read explain what is
+ * missing. */
+static bool is_in_use(const struct socket_reader *r, const struct sock_record *s,
+		      const struct direction *d)
 {
-	if (s->counts.send_bytes != s->books.seen_sent ||
-	    s->counts.receive_bytes + s->counts.trunc_bytes != s->books.seen_received)
+	if (s->state != RECORD_LIVE)
+		return false;
+	if (d->has_moved || (s->by_ring && r->has_workers[s->process]))
 		return true;
-	return s->is_shared ? r->is_any_moving : r->is_moving[s->process];
+	return s->busy_snapshot == kernel_nr_snapshots(r->kernel) &&
+	       d->expected - d->observed <= d->busy;
 }
 
-/* Why the two counts may differ although nothing was missed; NULL: they may not. */
-static const char *excuse(const struct socket_reader *r, const struct sock_record *s,
-			  bool is_too_little)
+/* A child that is not traced has the sockets that were open when it began. */
+static bool is_inherited(const struct socket_reader *r, const struct sock_record *s)
 {
 	const struct process_record *p = pool_at(kernel_processes(r->kernel), s->process);
 
-	if (s->is_opaque)
-		return "its sequence numbers count more than was sent and received: TLS in the "
-		       "kernel, Fast Open, urgent data, TCP_ZEROCOPY_RECEIVE, or calls of several "
-		       "processes that were under way when the trace began";
+	return p && p->untraced_child_ns && s->opened_ns <= p->untraced_child_ns;
+}
+
+/* Why more was counted than the kernel has, although nothing was counted twice. */
+static const char *excuse_excess(const struct socket_reader *r, const struct sock_record *s)
+{
 	if (s->base_ns && !r->detail_full)
 		return "it is older than the trace, and counts alone do not tell which calls were "
 		       "under way then";
-	if (!is_too_little)
-		return NULL;
-	if (s->state == RECORD_LIVE && is_in_use(r, s))
-		return "a call was under way";
-	if (p && p->has_untraced_child)
+	if (s->is_shared && s->state == RECORD_LIVE)
+		return "other processes moved bytes through it after its books were read";
+	return NULL;
+}
+
+static const char *const opaques[NR_OPAQUES] = {
+	[OPAQUE_REPLACED] =
+		"TLS in the kernel or a sockmap moves its bytes past its sequence numbers",
+	[OPAQUE_REPAIR] = "TCP_REPAIR sets its sequence numbers by hand",
+	[OPAQUE_FAST_OPEN] = "with Fast Open its sequence numbers begin before its trace",
+	[OPAQUE_URGENT] =
+		"an urgent byte has a sequence number and is not received with the others",
+	[OPAQUE_MAPPED] = "TCP_ZEROCOPY_RECEIVE takes bytes that are not counted",
+	[OPAQUE_UNDER_WAY] = "calls of several processes on it were under way when its trace began",
+};
+
+/* Why the two counts may differ although nothing was missed; NULL: they may not. */
+static const char *excuse(const struct socket_reader *r, const struct sock_record *s,
+			  const struct direction *d)
+{
+	if (s->opaque)
+		return opaques[s->opaque];
+	if (s->is_cut_off)
+		return "it was disconnected, and the kernel's counts with it, before they were "
+		       "read";
+	if (d->observed > d->expected)
+		return excuse_excess(r, s);
+	if (is_in_use(r, s, d))
+		return "a call on it was under way";
+	if (is_inherited(r, s))
 		return "a child that is not traced may have used it (--follow)";
 	if (s->had_outsiders)
 		return "processes that are not traced may have used it";
@@ -261,27 +297,40 @@ static void fill_book(const char *excuse, uint64_t observed, uint64_t expected,
 	b->nr_failed = observed != expected;
 }
 
+/* What other processes, those that ended included, moved through a socket. */
+static void add_others(struct socket_reader *r, const struct sock_record *s, uint32_t index,
+		       struct direction *sent, struct direction *received)
+{
+	sent->observed += s->gone_sent;
+	received->observed += s->gone_received;
+	if (!s->is_shared)
+		return;
+	socket_reader_need_uses(r);
+	for (uint32_t i = r->first_use[index]; i; i = r->next_use[i]) {
+		const struct sock_counts *c = &use_at(r, i)->counts;
+
+		sent->observed += c->send_bytes;
+		received->observed += c->receive_bytes + c->trunc_bytes;
+	}
+}
+
 static void fill_tcp_books(struct socket_reader *r, const struct sock_record *s, uint32_t index,
 			   struct socket *out)
 {
-	uint64_t sent = s->books.seen_sent + s->gone_sent;
-	uint64_t received = s->books.seen_received + s->gone_received;
+	const struct sock_books *b = &s->books;
+	struct direction sent = {b->seen_sent, b->kernel_sent, s->counts.send_bytes != b->seen_sent,
+				 s->busy_sent};
+	struct direction received = {b->seen_received, b->kernel_received,
+				     s->counts.receive_bytes + s->counts.trunc_bytes !=
+					     b->seen_received,
+				     s->busy_received};
 
 	if (!s->is_refreshed)
 		return;
-	if (s->is_shared) {
-		socket_reader_need_uses(r);
-		for (uint32_t i = r->first_use[index]; i; i = r->next_use[i]) {
-			const struct sock_counts *c = &use_at(r, i)->counts;
-
-			sent += c->send_bytes;
-			received += c->receive_bytes + c->trunc_bytes;
-		}
-	}
-	fill_book(excuse(r, s, sent < s->books.kernel_sent), sent, s->books.kernel_sent,
-		  &out->books, &out->books.sent);
-	fill_book(excuse(r, s, received < s->books.kernel_received), received,
-		  s->books.kernel_received, &out->books, &out->books.received);
+	add_others(r, s, index, &sent, &received);
+	fill_book(excuse(r, s, &sent), sent.observed, sent.expected, &out->books, &out->books.sent);
+	fill_book(excuse(r, s, &received), received.observed, received.expected, &out->books,
+		  &out->books.received);
 }
 
 /* The kernel counts a drop before it tells of it: on every CPU one may be between the two. */

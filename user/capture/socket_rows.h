@@ -26,9 +26,7 @@ struct socket_reader {
 	struct drop_entry *drops; /* ascending by sock */
 	size_t nr_drops, cap_drops;
 	bool has_drops;
-	bool *is_moving; /* by process: a thread is in a call that may move bytes */
-	bool is_any_moving;
-	uint8_t *row_kinds;
+	bool *has_workers; /* by process: io_uring has threads that may wait within a send */
 };
 
 static inline const struct sock_record *sock_at(const struct socket_reader *r, uint32_t index)

@@ -31,8 +31,7 @@ struct socket_reader *socket_reader_new(struct kernel *k, uint64_t began_ns, boo
 	r->detail_full = detail_full;
 	r->first_use = xcalloc(kernel_socks(k)->nr, sizeof(*r->first_use));
 	r->next_use = xcalloc(kernel_uses(k)->nr, sizeof(*r->next_use));
-	r->is_moving = xcalloc(kernel_processes(k)->nr, sizeof(*r->is_moving));
-	r->row_kinds = record_row_kinds();
+	r->has_workers = xcalloc(kernel_processes(k)->nr, sizeof(*r->has_workers));
 	return r;
 }
 
@@ -44,8 +43,7 @@ void socket_reader_free(struct socket_reader *r)
 	free(r->next_use);
 	free(r->drops);
 	free(r->ended);
-	free(r->is_moving);
-	free(r->row_kinds);
+	free(r->has_workers);
 	free(r);
 }
 
@@ -178,26 +176,18 @@ void socket_reader_fold_ended(struct socket_reader *r, struct process **processe
 	r->nr_ended = 0;
 }
 
-static bool may_move(const struct socket_reader *r, const struct task_record *t)
-{
-	if (!r->detail_full || t->call > CALL_NONE) /* entries are not seen, or this one was not */
-		return true;
-	return t->call < CALL_NONE && ((r->row_kinds[t->call] & ROW_KIND_MASK) == ROW_BYTES ||
-				       r->row_kinds[t->call] >> SOCKET_OP_SHIFT);
-}
-
-/* Whether a thread of each process may be in the middle of moving bytes. */
-static void find_moving(struct socket_reader *r)
+/* Whether io_uring works for each process with threads that may be in the middle of moving bytes.
+ */
+static void find_workers(struct socket_reader *r)
 {
 	const struct pool *tasks = kernel_tasks(r->kernel);
 
-	r->is_any_moving = false;
-	memset(r->is_moving, 0, kernel_processes(r->kernel)->nr * sizeof(*r->is_moving));
+	memset(r->has_workers, 0, kernel_processes(r->kernel)->nr * sizeof(*r->has_workers));
 	for (uint32_t i = 1; i < tasks->nr; i++) {
 		const struct task_record *t = pool_at(tasks, i);
 
-		if (t->state == RECORD_LIVE && may_move(r, t))
-			r->is_any_moving = r->is_moving[t->process] = true;
+		if (t->state == RECORD_LIVE && t->is_kernel && !strncmp(t->comm, "iou-wrk", 7))
+			r->has_workers[t->process] = true;
 	}
 }
 
@@ -206,7 +196,7 @@ void socket_reader_add_live(struct socket_reader *r, struct process **processes)
 	const struct pool *socks = kernel_socks(r->kernel);
 
 	socket_reader_begin_pass(r);
-	find_moving(r);
+	find_workers(r);
 	for (uint32_t i = 1; i < socks->nr; i++) {
 		if (state_of(pool_at(socks, i)) == RECORD_LIVE)
 			socket_rows_add(r, i, processes);
@@ -268,7 +258,7 @@ static bool agrees(const struct sock_record *s)
 
 	if (s->protocol == PROTO_UDP)
 		return b->seen_drops == b->kernel_drops;
-	if (s->protocol != PROTO_TCP || s->role == ROLE_LISTEN || s->is_shared || s->is_opaque)
+	if (s->protocol != PROTO_TCP || s->role == ROLE_LISTEN || s->is_shared || s->opaque)
 		return true;
 	return b->seen_sent == b->kernel_sent && b->seen_received == b->kernel_received;
 }

@@ -94,7 +94,8 @@ int kernel_begin(struct kernel *k)
 int kernel_snapshot(struct kernel *k)
 {
 	k->skel->bss->nr_snapshots++;
-	return iterate(k, "snapshot") ?: iterate(k, "list_sockets");
+	/* First the sockets: what a thread still moves through one is asked afterwards. */
+	return iterate(k, "list_sockets") ?: iterate(k, "snapshot");
 }
 
 uint64_t kernel_nr_snapshots(const struct kernel *k)

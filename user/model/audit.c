@@ -25,6 +25,8 @@ struct comparison {
 struct audited {
 	size_t (*count)(const struct process *p);
 	char *(*title)(const struct process *p, size_t i);
+	/* How much of what the process did this one stands for; NULL: not told. */
+	uint64_t (*weigh)(const struct process *p, size_t i);
 	/* Why counts of this one are not known; NULL: nothing to say. */
 	const char *(*why_unknown)(const struct process *p, size_t i);
 	const char *name;
@@ -137,9 +139,17 @@ static const char *why_socket_unknown(const struct process *p, size_t i)
 	return p->sockets[i].books.why_unknown;
 }
 
+static uint64_t socket_bytes(const struct process *p, size_t i)
+{
+	const struct socket_stats *s = &p->sockets[i].stats;
+
+	return known_sum(known_sum(s->send_bytes, s->receive_bytes), 0);
+}
+
 static const struct audited sockets = {
 	.count = count_sockets,
 	.title = socket_title,
+	.weigh = socket_bytes,
 	.why_unknown = why_socket_unknown,
 	.name = "sockets",
 };
@@ -190,7 +200,8 @@ struct finding {
 	uint64_t observed, expected, tolerance;
 	uint64_t nr, nr_unknown; /* threads or sockets; for nr_unknown, a count is missing */
 	size_t nr_failed;	 /* rows for which it fails */
-	char *failed, *unknown;	 /* the first few: "thread 12: 3 of 4 entries; thread 13: …" */
+	uint64_t weight, weight_failed;
+	char *failed, *unknown; /* the first few: "thread 12: 3 of 4 entries; thread 13: …" */
 	const char *why_unknown;
 };
 
@@ -241,6 +252,11 @@ static void add_item(struct finding *f, const struct process *p, size_t i,
 	uint64_t nr_unknown = add_sums(f, c, nr);
 	char *details = failed_details(c, nr);
 
+	if (nr && audited->weigh) {
+		f->weight = saturating_sum(f->weight, audited->weigh(p, i));
+		if (details)
+			f->weight_failed = saturating_sum(f->weight_failed, audited->weigh(p, i));
+	}
 	if (details && f->nr_failed++ < MOST_NAMED) {
 		text_append(&f->failed, "; ", audited->title(p, i));
 		text_append(&f->failed, ": ", xstrdup(details));
@@ -259,6 +275,10 @@ static char *failed_text(const struct finding *f)
 
 	if (f->nr_failed > MOST_NAMED)
 		text_append(&text, "; ", xasprintf("and %zu more", f->nr_failed - MOST_NAMED));
+	if (f->weight)
+		text_append(&text, "; ",
+			    xasprintf("they have %.3g %% of the bytes of such sockets",
+				      100.0 * f->weight_failed / f->weight));
 	return text;
 }
 
@@ -332,8 +352,29 @@ static void audit_lost(struct report *r)
 	}
 }
 
+static enum tristate books_agree(const struct socket_books *b)
+{
+	const struct socket_book *all[] = {&b->sent, &b->received, &b->drops};
+	uint64_t nr = 0, nr_failed = 0, nr_unknown = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		nr += all[i]->nr;
+		nr_failed += all[i]->nr_failed;
+		nr_unknown += all[i]->nr_unknown;
+	}
+	return nr_failed ? NO : nr && !nr_unknown ? YES : UNKNOWN;
+}
+
+static void mark_sockets(struct process *p)
+{
+	for (size_t i = 0; i < p->nr_sockets; i++)
+		p->sockets[i].agrees = books_agree(&p->sockets[i].books);
+}
+
 void report_audit(struct report *r, uint64_t tick_ns)
 {
+	for (size_t i = 0; i < r->nr_processes; i++)
+		mark_sockets(&r->processes[i]);
 	for (size_t i = 0; i < r->nr_processes; i++)
 		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
 			audit_process(r, &r->processes[i], &kinds[k], tick_ns);

@@ -118,6 +118,7 @@ const struct field socket_fields[] = {
 	{"connections", FIELD_COUNT, AT(connections)},
 	{"shared_by", FIELD_METRIC, AT(shared_by)},
 	{"dual_stack", FIELD_BOOL, AT(dual_stack)},
+	{"agrees", FIELD_TRISTATE, AT(agrees)},
 	{0},
 };
 

@@ -19,6 +19,8 @@
 #define REPORT_SCHEMA  "socktrace/1"
 #define METRIC_UNKNOWN UINT64_MAX
 
+enum tristate { NO, YES, UNKNOWN }; /* false, true, null */
+
 /* --- metrics ------------------------------------------------------------------------------ */
 
 enum metric_kind {
@@ -155,6 +157,7 @@ struct socket {
 	uint64_t connections;  /* 1, or how many were folded */
 	uint64_t shared_by;    /* processes that hold it open at the last look, traced or not */
 	bool dual_stack;       /* an IPv6 socket that takes IPv4 too */
+	enum tristate agrees;  /* its books do, all of them; UNKNOWN: not compared, or not all */
 	struct socket_stats stats;
 	struct spread spreads[NR_SPREADS];
 	struct drops drops;
@@ -223,8 +226,6 @@ struct process {
 };
 
 /* --- the report ----------------------------------------------------------------------------- */
-
-enum tristate { NO, YES, UNKNOWN }; /* false, true, null */
 
 struct probe_state {
 	char *name, *hook; /* hook NULL: none attached */

@@ -107,6 +107,7 @@ void socket_init(struct socket *s)
 		.closed_ns = METRIC_UNKNOWN,
 		.connections = 1,
 		.shared_by = METRIC_UNKNOWN,
+		.agrees = UNKNOWN,
 		.books = {.sent = none, .received = none, .drops = none},
 	};
 	for (size_t i = 0; i < nr_socket_metrics; i++)

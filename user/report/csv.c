@@ -104,6 +104,11 @@ static void print_metrics(const struct metric *metrics, size_t nr, const void *s
 		print_metric(stats ? *metric_at(&metrics[i], stats) : METRIC_UNKNOWN, out);
 }
 
+static const char *tristate_text(enum tristate t)
+{
+	return t == YES ? "true" : t == NO ? "false" : NULL;
+}
+
 /* A field of a socket, of its spreads or drops: texts, numbers and truths. */
 static void print_field(const struct field *f, const void *from, FILE *out)
 {
@@ -112,6 +117,8 @@ static void print_field(const struct field *f, const void *from, FILE *out)
 	switch (f->kind) {
 	case FIELD_BOOL:
 		return print_text(*(const bool *)at ? "true" : "false", out);
+	case FIELD_TRISTATE:
+		return print_text(tristate_text(*(const enum tristate *)at), out);
 	case FIELD_COUNT:
 	case FIELD_METRIC:
 		return print_metric(*(const uint64_t *)at, out);

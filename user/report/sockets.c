@@ -89,6 +89,11 @@ static bool has_state(const struct socket *s)
 	return s->state || is_closed(s);
 }
 
+static bool fails_audit(const struct socket *s)
+{
+	return s->agrees == NO;
+}
+
 static char *state_text(const struct socket *s)
 {
 	if (is_closed(s))
@@ -125,6 +130,14 @@ static void add_shared(struct table *t, const struct socket *s)
 	table_add_cell(t, count_text(s->shared_by));
 }
 
+static void add_audit(struct table *t, const struct socket *s)
+{
+	if (s->agrees == NO)
+		table_add_cell(t, xstrdup("fails"))->style = STYLE_FAILURE;
+	else
+		table_add_cell(t, NULL);
+}
+
 /* Each is there only where it has something to say of a row. */
 static const struct extra {
 	const char *heading;
@@ -138,6 +151,7 @@ static const struct extra {
 	{"DROPS", COLUMN_FIGURE, DROP_DROPS, false, has_drops, add_drops},
 	{"STATE", COLUMN_WORD, DROP_STATE, false, has_state, add_state},
 	{"SHARED", COLUMN_FIGURE, DROP_SHARED, false, is_shared, add_shared},
+	{"AUDIT", COLUMN_WORD, 0, false, fails_audit, add_audit},
 };
 #define NR_EXTRAS (sizeof(extras) / sizeof(extras[0]))
 

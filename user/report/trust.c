@@ -31,14 +31,23 @@ static void add_lost(struct document *d, const struct report *r)
 
 /* --- audits ------------------------------------------------------------------------------- */
 
-static bool is_first_to_hold(const struct report *r, size_t index)
+static bool is_first_with(const struct report *r, size_t index, enum tristate ok)
 {
-	if (r->audits[index].ok != YES)
+	if (r->audits[index].ok != ok)
 		return false;
 	for (size_t i = 0; i < index; i++)
-		if (r->audits[i].ok == YES && !strcmp(r->audits[i].name, r->audits[index].name))
+		if (r->audits[i].ok == ok && !strcmp(r->audits[i].name, r->audits[index].name))
 			return false;
 	return true;
+}
+
+static size_t nr_with(const struct report *r, enum tristate ok)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < r->nr_audits; i++)
+		nr += r->audits[i].ok == ok;
+	return nr;
 }
 
 /* "12 of 13": of the audits called @name. */
@@ -56,39 +65,57 @@ static char *share_that_holds(const struct report *r, const char *name)
 }
 
 /*
- * "context_switches, cpu_time, lost", each once; NULL if none holds. A workload has many of each,
- * so that it says of how many.
+ * " (context_switches, cpu_time, lost)", each once; "" if there is none. A workload has many of
+ * each, so that it says of how many they hold.
  */
-static char *names_that_hold(const struct report *r)
+static char *names_with(const struct report *r, enum tristate ok)
 {
-	char *names = NULL;
+	char *names = NULL, *text;
 
 	for (size_t i = 0; i < r->nr_audits; i++) {
-		if (!is_first_to_hold(r, i))
+		if (!is_first_with(r, i, ok))
 			continue;
 		text_append(&names, ", ", xstrdup(r->audits[i].name));
-		if (r->workload)
+		if (r->workload && ok == YES)
 			text_append(&names, " ", share_that_holds(r, r->audits[i].name));
 	}
-	return names;
+	text = names ? xasprintf(" (%s)", names) : xstrdup("");
+	free(names);
+	return text;
 }
 
+static void append_others(char **text, const struct report *r, enum tristate ok, const char *what)
+{
+	size_t nr = nr_with(r, ok);
+	char *names;
+
+	if (!nr)
+		return;
+	names = names_with(r, ok);
+	text_append(text, "; ", xasprintf("%zu %s%s", nr, what, names));
+	free(names);
+}
+
+/* What a reader sees last: whether to believe the rest. */
 static void add_summary(struct document *d, const struct report *r)
 {
-	size_t nr_held = 0;
-	char *names;
+	struct block *fact;
+	char *names, *text;
 
 	if (!r->nr_audits) {
 		document_add_fact(d, "audits", xstrdup("none were made"))->style = STYLE_WARNING;
 		return;
 	}
-	for (size_t i = 0; i < r->nr_audits; i++)
-		nr_held += r->audits[i].ok == YES;
-	names = names_that_hold(r);
-	document_add_fact(d, "audits",
-			  xasprintf("%zu of %zu hold%s%s%s", nr_held, r->nr_audits,
-				    names ? " (" : "", names ? names : "", names ? ")" : ""));
+	names = names_with(r, YES);
+	text = xasprintf("%zu of %zu hold%s", nr_with(r, YES), r->nr_audits, names);
 	free(names);
+	append_others(&text, r, NO, "failed");
+	append_others(&text, r, UNKNOWN, "could not be made");
+	fact = document_add_fact(d, "audits", text);
+	if (nr_with(r, NO))
+		fact->style = STYLE_FAILURE;
+	else if (nr_with(r, UNKNOWN))
+		fact->style = STYLE_WARNING;
 }
 
 /* The figures are ns or counts, which the model does not tell apart. */
@@ -136,7 +163,6 @@ void document_add_trust(struct document *d, const struct report *r)
 	size_t nr_left_out = 0;
 
 	document_add(d, BLOCK_HEADING, xstrdup("Audits and losses"));
-	add_summary(d, r);
 	for (size_t i = 0; i < r->nr_audits; i++) {
 		if (is_shown(r, i))
 			add_audit(d, &r->audits[i]);
@@ -148,4 +174,5 @@ void document_add_trust(struct document *d, const struct report *r)
 				  xasprintf("%zu more of the same names", nr_left_out))
 			->style = STYLE_WARNING;
 	add_lost(d, r);
+	add_summary(d, r);
 }
