@@ -126,6 +126,55 @@ lists_all() {
 	sound_sockets "$T/report.json" --null tcp_bytes
 }
 
+# --- books that are easily read wrong (programs/books.c) -----------------------------------
+
+# rows_that WORD: how many rows of TCP connections say that of "agrees".
+rows_that() {
+	"$PYTHON" -c '
+import json, sys
+rows = [s for p in json.load(open(sys.argv[1]))["processes"] for s in p["sockets"]]
+print(sum(json.dumps(s["agrees"]) == sys.argv[2] for s in rows if s["role"] != "listen"))
+' "$T/report.json" "$1"
+}
+
+@test "a server whose threads each sleep in a receive is audited all the same" {
+	attach_sockets -- books served
+	[[ $(rows_that true) == 16 ]]
+	program_start books -k served
+	trace_start attach "$PROGRAM" -F json -o "$T/report.json"
+	program_go
+	wait_line "$SAID" "done" "$T/program.log"
+	kill -INT "$TRACE"
+	trace_end 0
+	program_go
+	sound_sockets "$T/report.json"
+	[[ $(rows_that true) == 16 ]]
+}
+
+@test "a connection that was cut before the trace, with bytes unread, costs no report" {
+	attach_sockets -- books cut
+	[[ $(rows_that true) == 1 ]]
+	attach_sockets -- books disconnected
+	[[ $(rows_that false) == 0 ]]
+}
+
+@test "sequence numbers that mean something else make that socket's books unknown, and say why" {
+	SOCKETS=(--null tcp_bytes)
+	COMPARE=(--null tcp_bytes)
+	run_sockets -- books repaired
+	[[ $(rows_that null) == 1 && $(rows_that true) == 1 ]]
+	grep -q "TCP_REPAIR" "$T/report.json"
+	run_sockets -- books mapped
+	[[ $(rows_that null) == 2 && $(rows_that true) == 2 ]]
+	grep -q "sockmap" "$T/report.json"
+}
+
+@test "the last line says which audits could not be made" {
+	"$SOCKTRACE" run -o "$T/report.txt" -- "$E2E_BIN/books" -o "$T/truth.json" repaired 3>&-
+	tail -n 1 "$T/report.txt" >"$T/last"
+	grep -q '^audits: .* hold .*; 1 could not be made (tcp_bytes)$' "$T/last"
+}
+
 # --- loss ------------------------------------------------------------------------------------
 
 # iperf_over_the_wire: some megabytes from $NEAR to $FAR, the sender traced.
