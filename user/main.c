@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/streams.h"
 #include "base/version.h"
 #include "cmd/cmd.h"
 #include "kernel/kernel.h"
@@ -53,6 +54,7 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "";
 
 	occupy_standard_descriptors();
+	streams_open();
 	/* A reader of our output that goes away is an error to report, not a death; so is a limit.
 	 */
 	inherited_sigpipe = signal(SIGPIPE, SIG_IGN);

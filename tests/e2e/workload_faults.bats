@@ -314,3 +314,38 @@ refused() {
 	refused --rcvbuf run-workload gateway --rcvbuf 1
 	refused --connections workload gateway server --connections 1
 }
+
+@test "signals that would have ended socktrace alone: interrupted, no report, no part left" {
+	stopped ALRM gateway
+	stopped IO feed
+	stopped RTMIN gateway
+}
+
+@test "a reader that takes nothing of the report: a signal ends the run, status 3" {
+	local name began
+	for name in INT TERM HUP QUIT ALRM; do
+		rm -f "$T/full"
+		full_pipe full
+		env --default-signal=INT,QUIT "$SOCKTRACE" run-workload gateway --orders 10 --trials 1 -F json \
+			>"$T/full" 2>"$T/err" 3>&- &
+		TRACE=$!
+		# Its parts have ended, its programs are detached, and it waits for the pipe.
+		"$PYTHON" - "$TRACE" <<-'EOF'
+			import sys, time
+			until = time.monotonic() + 25
+			while True:
+			    children = open("/proc/%s/task/%s/children" % (sys.argv[1], sys.argv[1])).read()
+			    call = open("/proc/%s/syscall" % sys.argv[1]).read().split()
+			    if not children and call[0] in ("7", "73", "271") and int(call[2], 16) == 2:
+			        break
+			    assert time.monotonic() < until, call
+		EOF
+		kill "-$name" "$TRACE"
+		began=${EPOCHREALTIME/./}
+		run_ends "$TRACE"
+		[[ $status -eq 3 ]] || fail "status $status: $(cat "$T/err")"
+		((${EPOCHREALTIME/./} - began < 1500000)) || fail "it took too long"
+		grep -q "standard output: its reader takes nothing; the report is lost" "$T/err"
+		exec {PIPE}>&-
+	done
+}

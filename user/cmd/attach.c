@@ -70,18 +70,17 @@ static int run(int argc, char **argv)
 		.command = strings_copy(argv),
 	};
 	struct names names = {};
-	sigset_t was;
 	int err;
 
 	options_parse(&argp, 0, argc, argv, &s.options, &names);
-	session_block_signals(&was);
-	err = open_targets(&s, &names);
+	err = signals_open(&s.signals) ? EXIT_FAILED : open_targets(&s, &names);
 	if (!err)
 		err = session_run(&s);
 	for (size_t i = 0; i < s.nr_targets; i++)
 		close(s.targets[i].pidfd);
 	free(s.targets);
 	free(names.items);
+	signals_close(&s.signals);
 	strings_free(s.command);
 	return err;
 }

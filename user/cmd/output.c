@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/msg.h"
+#include "base/streams.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "model/names.h"
@@ -28,8 +29,7 @@ static void name_failed_audits(const struct report *r)
 	}
 }
 
-/* Through memory: a stream that fails early no longer knows why when the format ends. */
-static int write_report(const struct options *o, const struct report *r, FILE *out)
+int output_write(const struct options *o, const struct report *r, FILE *out)
 {
 	__cleanup(free) char *text = NULL;
 	size_t len = 0;
@@ -56,11 +56,11 @@ int output_report(const struct options *o, struct report *r, struct outfile *fil
 		name_failed_audits(r);
 		code = EXIT_UNTRUSTED;
 	}
-	err = write_report(o, r, file ? outfile_stream(file) : stdout);
+	err = output_write(o, r, file ? outfile_stream(file) : stdout);
 	if (!err)
 		return code;
 	msg_error("write the report to %s: %s; the report is lost",
-		  o->output ? o->output : "standard output", strerror(-err));
+		  o->output ? o->output : "standard output", streams_why(-err));
 	return EXIT_FAILED;
 }
 

@@ -11,6 +11,11 @@
 	(CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER))
 
 /*
+ * Prints @r to @out: 0 or -errno. Through memory, because a stream that fails early no longer knows
+ * why when the format ends.
+ */
+int output_write(const struct options *o, const struct report *r, FILE *out);
+/*
  * Prints @r to @file, or (NULL) to standard output. If it cannot be trusted it is marked, and what
  * does not hold is said. EXIT_COMPLETE, EXIT_UNTRUSTED, or EXIT_FAILED where it could not be
  * written, with a message.

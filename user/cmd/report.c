@@ -11,8 +11,10 @@
 #include "base/escape.h"
 #include "base/msg.h"
 #include "base/outfile.h"
+#include "base/streams.h"
 #include "cmd/cmd.h"
 #include "cmd/options.h"
+#include "cmd/output.h"
 #include "model/saved.h"
 #include "model/workload.h"
 
@@ -105,13 +107,13 @@ static int render(const char *path, const char *text, size_t len, struct options
 			return EXIT_USAGE;
 		}
 		*hold &= report_audits_hold(&r);
-		err = o->format->print(&r, &o->report, out);
+		err = output_write(o, &r, out);
 		report_free(&r);
 		nr++;
 	}
 	saved_close(saved);
 	if (err) {
-		msg_error("write the report: %s", strerror(-err));
+		msg_error("write the report: %s", streams_why(-err));
 		return EXIT_FAILED;
 	}
 	if (more < 0) {
@@ -136,7 +138,7 @@ static int finish(struct outfile *file, const struct options *o, bool hold, int 
 			  "writes it all the same",
 			  o->output);
 	if (!file && fflush(stdout)) {
-		msg_error("write the report: %s", strerror(errno));
+		msg_error("write the report: %s", streams_why(errno));
 		return EXIT_FAILED;
 	}
 	if (file && (code == EXIT_COMPLETE || (code == EXIT_UNTRUSTED && o->allow_partial)))

@@ -143,7 +143,7 @@ struct child_plan {
 	const char *file;
 	char **argv;
 	struct credentials credentials;
-	sigset_t signal_mask;
+	const sigset_t *signal_mask;
 	void (*inherited_sigchld)(int); /* ignored, it would keep the exit status from us */
 	int go[2];			/* to the child: go on */
 	int failed[2];			/* from the child: the errno of what failed */
@@ -172,7 +172,7 @@ __attribute__((noreturn)) static void be_child(const struct child_plan *plan)
 	signal(SIGPIPE, inherited_sigpipe);
 	signal(SIGXFSZ, inherited_sigxfsz);
 	signal(SIGCHLD, plan->inherited_sigchld);
-	sigprocmask(SIG_SETMASK, &plan->signal_mask, NULL);
+	sigprocmask(SIG_SETMASK, plan->signal_mask, NULL);
 	/* Without a word from the parent, it is gone: nothing to run for. */
 	if (!err && read(plan->go[0], &byte, 1) != 1)
 		_exit(EXIT_RUN_FAILED);
@@ -200,6 +200,7 @@ static int start_child(struct child_plan *plan, struct session *s)
 		close(plan->go[1]);
 		be_child(plan);
 	}
+	s->signals.child = s->child;
 	close(plan->go[0]);
 	close(plan->failed[1]);
 	s->go_fd = plan->go[1];
@@ -262,12 +263,15 @@ static int start_as(struct session *s, struct child_plan *plan)
 {
 	int code = s->options.user ? find_user(s->options.user, &plan->credentials) : 0;
 
-	session_block_signals(&plan->signal_mask);
+	if (!code && signals_open(&s->signals))
+		code = EXIT_RUN_FAILED;
+	plan->signal_mask = &s->signals.was;
 	plan->inherited_sigchld = signal(SIGCHLD, SIG_DFL);
 	if (!code)
 		code = trace_command(s, plan);
 	if (s->nr_targets)
 		close(s->targets[0].pidfd);
+	signals_close(&s->signals);
 	free(s->targets);
 	free(plan->credentials.name);
 	return code;
@@ -277,6 +281,7 @@ static int run(int argc, char **argv)
 {
 	struct session s = {
 		.mode = "run",
+		.signals.fd = -1,
 		.began_ns = session_now_ns(),
 		.command = strings_clean(argv),
 		.options.follow = true,

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -16,6 +15,7 @@
 #include "base/confine.h"
 #include "base/msg.h"
 #include "base/outfile.h"
+#include "base/streams.h"
 #include "capture/capture.h"
 #include "capture/clock.h"
 #include "cmd/cmd.h"
@@ -23,15 +23,13 @@
 #include "cmd/session.h"
 #include "kernel/explain.h"
 
-static const int session_signals[] = {
-	SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
-};
-
 /* What one poll loop waits for; the targets' pidfds follow. */
 enum { FD_SIGNAL, FD_POLL, FD_INTERVAL, FD_DURATION, FD_CAPTURE, NR_FDS };
 
 /* ns between looks for children that outlive the targets */
 #define LIST_EVERY_NS 1000000000ULL
+/* A command that ends later than this after a signal has ended for another reason. */
+#define ENDED_BY_SIGNAL_NS 10000000000ULL
 /* Looks in a row that find nobody: one can miss a thread that makes execve(2) meanwhile. */
 #define UNLISTED 2
 
@@ -44,8 +42,8 @@ struct loop {
 	uint64_t end_ns;    /* CLOCK_MONOTONIC; 0: no end set */
 	uint64_t listed_ns; /* when children that outlive the targets were last looked for */
 	unsigned int nr_unlisted;
-	unsigned int nr_reports; /* printed */
-	bool has_progress, is_over;
+	unsigned int nr_reports;	     /* printed */
+	bool has_progress, is_over, is_lost; /* is_lost: a report could not be written */
 	int exit_code;
 };
 
@@ -54,28 +52,13 @@ uint64_t session_now_ns(void)
 	return kernel_clock_ns();
 }
 
-static void signal_set(sigset_t *set)
-{
-	sigemptyset(set);
-	for (size_t i = 0; i < sizeof(session_signals) / sizeof(session_signals[0]); i++)
-		sigaddset(set, session_signals[i]);
-}
-
-void session_block_signals(sigset_t *was)
-{
-	sigset_t set;
-
-	signal_set(&set);
-	sigprocmask(SIG_BLOCK, &set, was);
-}
-
 /* --- progress: one line on a terminal, rewritten --------------------------------------------- */
 
 static void show_progress(struct loop *l)
 {
 	uint64_t now = session_now_ns();
 
-	if (!isatty(STDERR_FILENO) || msg_get_level() < MSG_NORMAL)
+	if (!isatty(STDERR_FILENO) || msg_get_level() < MSG_NORMAL || !streams_can_say())
 		return;
 	l->has_progress = true;
 	if (l->end_ns)
@@ -111,7 +94,8 @@ static void print_report(struct loop *l)
 	l->nr_reports++;
 	if (code != EXIT_COMPLETE)
 		l->exit_code = code;
-	l->is_over |= code == EXIT_FAILED;
+	l->is_lost |= code == EXIT_FAILED;
+	l->is_over |= l->is_lost;
 	report_free(&r);
 }
 
@@ -136,17 +120,15 @@ static int open_fds(struct loop *l)
 {
 	const struct options *o = &l->session->options;
 	uint64_t poll_ns = CAPTURE_POLL_MS * 1000000ULL;
-	sigset_t set;
 
-	signal_set(&set);
 	l->nr_fds = NR_FDS + l->session->nr_targets;
 	l->fds = xcalloc(l->nr_fds, sizeof(*l->fds));
 	for (size_t i = 0; i < l->nr_fds; i++)
 		l->fds[i] = (struct pollfd){.fd = -1, .events = POLLIN};
-	l->fds[FD_SIGNAL].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	l->fds[FD_SIGNAL].fd = l->session->signals.fd;
 	l->fds[FD_POLL].fd = periodic_timer(poll_ns, poll_ns);
 	l->fds[FD_CAPTURE].fd = capture_fd(l->capture);
-	if (l->fds[FD_SIGNAL].fd < 0 || l->fds[FD_POLL].fd < 0)
+	if (l->fds[FD_POLL].fd < 0)
 		return -errno;
 	if (o->interval_ns) {
 		l->fds[FD_INTERVAL].fd = periodic_timer(o->interval_ns, o->interval_ns);
@@ -166,7 +148,7 @@ static int open_fds(struct loop *l)
 
 static void close_fds(struct loop *l)
 {
-	for (size_t i = 0; i < FD_CAPTURE && l->fds; i++) {
+	for (size_t i = FD_POLL; i < FD_CAPTURE && l->fds; i++) {
 		if (l->fds[i].fd >= 0)
 			close(l->fds[i].fd);
 	}
@@ -179,26 +161,6 @@ static bool has_fired(struct loop *l, int timer)
 
 	return l->fds[timer].fd >= 0 && l->fds[timer].revents &&
 	       read(l->fds[timer].fd, &times, sizeof(times)) == sizeof(times);
-}
-
-static void on_signal(struct loop *l)
-{
-	struct signalfd_siginfo info;
-	pid_t child = l->session->child;
-
-	while (read(l->fds[FD_SIGNAL].fd, &info, sizeof(info)) == sizeof(info)) {
-		if (!child) {
-			if (info.ssi_signo != SIGUSR1 && info.ssi_signo != SIGUSR2)
-				l->is_over = true;
-			continue;
-		}
-		/*
-		 * From the terminal, or from the command to its whole group, the command got it
-		 * too; else it is passed on.
-		 */
-		if (info.ssi_code != SI_KERNEL && (pid_t)info.ssi_pid != child)
-			kill(child, info.ssi_signo);
-	}
 }
 
 static void on_targets(struct loop *l)
@@ -232,11 +194,12 @@ static void look_for_end(struct loop *l, size_t nr_live)
 
 static int wait_for_end(struct loop *l)
 {
-	while (!l->is_over) {
+	/* A signal may come while something is written, too. */
+	while (!l->is_over && !l->session->signals.is_over) {
 		if (poll(l->fds, l->nr_fds, -1) < 0 && errno != EINTR)
 			return -errno;
 		if (l->fds[FD_SIGNAL].revents)
-			on_signal(l);
+			signals_take(&l->session->signals);
 		on_targets(l);
 		if (has_fired(l, FD_DURATION))
 			l->is_over = true;
@@ -330,19 +293,18 @@ static void say_tracing(const struct session *s)
 static void wait_for_child(struct loop *l)
 {
 	struct session *s = l->session;
-	struct pollfd fds[2] = {{.fd = -1, .events = POLLIN}, {.events = POLLIN}};
+	struct pollfd fds[2] = {{.fd = s->signals.fd, .events = POLLIN}, {.events = POLLIN}};
 
 	if (!s->child)
 		return;
 	/* A child that was never let go finds its pipe closed, and ends. */
 	close(s->go_fd);
-	fds[0].fd = l->fds ? l->fds[FD_SIGNAL].fd : -1;
 	fds[1].fd = s->targets[0].pidfd;
-	while (fds[0].fd >= 0 && !fds[1].revents) {
+	while (!fds[1].revents) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			break;
 		if (fds[0].revents)
-			on_signal(l);
+			signals_take(&s->signals);
 	}
 	s->has_child_ended = waitpid(s->child, &s->child_status, 0) == s->child;
 }
@@ -352,6 +314,17 @@ static int let_go(struct session *s)
 	if (!s->child || write(s->go_fd, "", 1) == 1)
 		return 0;
 	return -errno;
+}
+
+/*
+ * Whoever reads the last report has only so much time for it if a signal ended the trace, or has
+ * ended the command: one that the command took for something else is long past.
+ */
+static void limit_patience(const struct session *s)
+{
+	if (s->signals.is_over ||
+	    (s->signals.at_ns && session_now_ns() - s->signals.at_ns < ENDED_BY_SIGNAL_NS))
+		streams_hurry();
 }
 
 static void trace(struct loop *l)
@@ -366,16 +339,19 @@ static void trace(struct loop *l)
 	}
 	if (!err)
 		err = wait_for_end(l);
+	limit_patience(l->session);
 	clear_progress(l);
 	if (err) {
 		msg_error("trace: %s; run again", strerror(-err));
 		l->exit_code = EXIT_FAILED;
 		return;
 	}
-	if (capture_end(l->capture))
+	if (capture_end(l->capture)) {
 		l->exit_code = EXIT_FAILED;
-	else
+	} else if (!l->is_lost) {
+		limit_patience(l->session);
 		print_report(l);
+	}
 }
 
 int session_run(struct session *s)

@@ -2,9 +2,8 @@
 #ifndef SOCKTRACE_CMD_SESSION_H
 #define SOCKTRACE_CMD_SESSION_H
 
-#include <signal.h>
-
 #include "cmd/options.h"
+#include "cmd/signals.h"
 #include "cmd/targets.h"
 
 /* One traced run, from start to report, for `attach` and `run`. */
@@ -15,15 +14,14 @@ struct session {
 	char *name;	  /* run: of the command, escaped */
 	struct target *targets;
 	size_t nr_targets, cap_targets;
-	pid_t child;	  /* run: the command, a target too; 0: none. Signals are passed on to it */
-	int go_fd;	  /* run: a byte written here lets the child go on to its execve(2) */
-	int child_status; /* run: as wait(2) gives it; valid if has_child_ended */
+	struct signals signals; /* open */
+	pid_t child;		/* run: the command, a target too; 0: none */
+	int go_fd;		/* run: a byte written here lets the child go on to its execve(2) */
+	int child_status;	/* run: as wait(2) gives it; valid if has_child_ended */
 	bool has_child_ended;
 	uint64_t began_ns; /* CLOCK_MONOTONIC */
 };
 
-/* Blocks the signals that a session takes through a descriptor. @was: the mask before. */
-void session_block_signals(sigset_t *was);
 /*
  * Traces, reports, and returns the exit status: EXIT_COMPLETE, EXIT_FAILED or EXIT_UNTRUSTED.
  */

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -14,12 +12,14 @@
 #include "base/cleanup.h"
 #include "base/msg.h"
 #include "base/outfile.h"
+#include "base/streams.h"
 #include "base/strings.h"
 #include "base/vec.h"
 #include "capture/capture.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/session.h"
+#include "cmd/signals.h"
 #include "cmd/trials.h"
 #include "kernel/explain.h"
 #include "model/workload.h"
@@ -39,10 +39,10 @@ struct runner {
 	struct report report;
 	struct credentials as;
 	int nice; /* ours, before tracing changed it */
-	int signal_fd;
+	struct signals signals;
 	uint64_t began_ns;
 	size_t nr_all, nr_done;
-	bool has_progress, is_interrupted;
+	bool has_progress;
 };
 
 /* --- progress ---------------------------------------------------------------------------- */
@@ -52,7 +52,7 @@ static void show_progress(struct runner *r, const struct trial *t)
 	__cleanup(free) char *name = sweep_name(&r->trials->sweep, t->cell);
 	double passed = (session_now_ns() - r->began_ns) / 1e9;
 
-	if (!isatty(STDERR_FILENO) || msg_get_level() < MSG_NORMAL)
+	if (!isatty(STDERR_FILENO) || msg_get_level() < MSG_NORMAL || !streams_can_say())
 		return;
 	r->has_progress = true;
 	fprintf(stderr, "\r\033[Ktrial %ju of %zu%s%s%s%s", (uintmax_t)t->number, r->nr_all,
@@ -120,7 +120,7 @@ static int wait_for_end(struct runner *r, struct cast *cast, struct capture *c)
 	int state;
 
 	for (;;) {
-		fds[0] = (struct pollfd){r->signal_fd, POLLIN, 0};
+		fds[0] = (struct pollfd){r->signals.fd, POLLIN, 0};
 		fds[1] = (struct pollfd){c ? capture_fd(c) : -1, POLLIN, 0};
 		for (size_t i = 0; i < cast->nr_parts; i++)
 			fds[2 + i] = (struct pollfd){
@@ -129,10 +129,10 @@ static int wait_for_end(struct runner *r, struct cast *cast, struct capture *c)
 			msg_error("wait for the workload: %s", strerror(errno));
 			return EXIT_FAILED;
 		}
-		if (fds[0].revents) {
-			r->is_interrupted = true;
+		if (fds[0].revents)
+			signals_take(&r->signals);
+		if (r->signals.is_over)
 			return EXIT_UNTRUSTED;
-		}
 		if (c)
 			capture_poll(c);
 		state = cast_poll(cast);
@@ -238,7 +238,7 @@ static int run_trial(struct runner *r, const struct trial *t)
 	struct cast cast;
 	int code = EXIT_COMPLETE;
 
-	if (cast_start(&cast, &co, r->signal_fd))
+	if (cast_start(&cast, &co, r->signals.fd))
 		code = EXIT_UNTRUSTED;
 	if (code == EXIT_COMPLETE && t->traced)
 		code = start_capture(r, t, &cast, &c);
@@ -275,9 +275,13 @@ static int run_all(struct runner *r)
 		clear_progress(r);
 		r->nr_done++;
 	}
+	/* One that wakes up who waits for a part is still there. */
+	signals_take(&r->signals);
+	if (r->signals.is_over)
+		streams_hurry();
 	if (code != EXIT_COMPLETE)
 		msg_error("%s after %zu of %zu trials; there is no report",
-			  r->is_interrupted ? "interrupted" : "given up", r->nr_done - 1,
+			  r->signals.is_over ? "interrupted" : "given up", r->nr_done - 1,
 			  r->nr_all);
 	return code;
 }
@@ -323,20 +327,6 @@ static void add_environment(struct workload_run *run, const struct workload *w)
 	}
 }
 
-static int open_signals(struct runner *r)
-{
-	sigset_t set;
-
-	session_block_signals(&set);
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
-	r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return r->signal_fd < 0 ? -errno : 0;
-}
-
 static bool has_any_links(const struct sweep *s)
 {
 	const char *texts[MAX_OPTIONS];
@@ -372,12 +362,9 @@ static int give_up_privileges(const struct trials *t)
 static int prepare(struct runner *r)
 {
 	const struct workload *w = r->trials->sweep.workload;
-	int err = open_signals(r);
 
-	if (err) {
-		msg_error("signalfd: %s", strerror(-err));
+	if (signals_open(&r->signals))
 		return EXIT_FAILED;
-	}
 	if (credentials_unprivileged(&r->as)) {
 		msg_error("there is no user nobody, as whom the workload would run; use sudo");
 		return EXIT_UNTRUSTED;
@@ -393,7 +380,7 @@ static int prepare(struct runner *r)
 
 int trials_run(struct trials *t)
 {
-	struct runner r = {.trials = t, .signal_fd = -1};
+	struct runner r = {.trials = t, .signals.fd = -1};
 	struct outfile *file = NULL;
 	int code = EXIT_COMPLETE;
 
@@ -412,9 +399,8 @@ int trials_run(struct trials *t)
 	} else {
 		outfile_abort(file);
 	}
+	signals_close(&r.signals);
 	report_free(&r.report);
 	free(r.as.name);
-	if (r.signal_fd >= 0)
-		close(r.signal_fd);
 	return code;
 }

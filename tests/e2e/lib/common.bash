@@ -194,6 +194,23 @@ attach_counts() {
 	same_as_truth "$T/report.json" "${COMPARE[@]}"
 }
 
+# --- readers that do not read ----------------------------------------------------------------
+
+# full_pipe NAME: makes $T/NAME, a pipe without room for another byte, that has a reader
+# which never reads. Sets PIPE (a descriptor with which it can be emptied).
+full_pipe() {
+	mkfifo "$T/$1"
+	exec {PIPE}<>"$T/$1"
+	"$PYTHON" -c 'import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_NONBLOCK)
+for size in (4096, 1):
+    try:
+        while True:
+            os.write(fd, b"." * size)
+    except BlockingIOError:
+        pass' "$T/$1"
+}
+
 # --- what socktrace leaves behind ------------------------------------------------------------
 
 # bpf_objects PID: "prog ID", "map ID", "link ID" of what a process holds in the kernel.
