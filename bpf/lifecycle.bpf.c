@@ -15,10 +15,9 @@
 
 #define MAX_PID_LEVEL 32 /* MAX_PID_NS_LEVEL, include/linux/pid_namespace.h */
 
-/* A task's number in the tracer's PID namespace; 0 if it has none there (any more). */
-static __always_inline __u32 tracer_pid_of(struct task_struct *task)
+/* A number in the tracer's PID namespace; 0 if there is none there (any more). */
+static __always_inline __u32 tracer_number(struct pid *pid)
 {
-	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 	__u32 level = tracer_pid_level;
 	int nr = 0;
 
@@ -31,6 +30,20 @@ static __always_inline __u32 tracer_pid_of(struct task_struct *task)
 					      level * bpf_core_type_size(struct upid) +
 					      bpf_core_field_offset(struct upid, nr));
 	return nr;
+}
+
+static __always_inline __u32 tracer_pid_of(struct task_struct *task)
+{
+	return tracer_number(BPF_CORE_READ(task, thread_pid));
+}
+
+/*
+ * The number of @task's process. (Not its leader's: while a thread makes execve(2) it trades
+ * numbers with the leader before it takes its place, fs/exec.c, de_thread().)
+ */
+static __always_inline __u32 tracer_tgid_of(struct task_struct *task)
+{
+	return tracer_number(BPF_CORE_READ(task, signal, pids[PIDTYPE_TGID]));
 }
 
 static __always_inline struct process_record *process_at(__u32 index)
@@ -187,6 +200,32 @@ int BPF_PROG(task_newtask, struct task_struct *child)
 	return 0;
 }
 
+/*
+ * A listing goes by numbers, and can miss a thread that takes over its leader's meanwhile: it is
+ * met here at the latest.
+ */
+static __always_inline struct task_record *met_at_exec(struct task_struct *task)
+{
+	struct cpu_slot *slot = this_cpu_slot();
+	__u32 tgid = task->tgid, *found;
+	struct task_record *t;
+
+	found = bpf_map_lookup_elem(&process_of, &tgid);
+	if (!found || !slot)
+		return NULL;
+	t = task_add(task, *found, tracer_pid_of(task), CALL_UNKNOWN);
+	if (!t)
+		return NULL;
+	t->is_compat = arch_is_compat(task);
+	t->base_minor = task->min_flt;
+	t->base_major = task->maj_flt;
+	t->base_migrations = BPF_CORE_READ(task, se.nr_migrations);
+	task_on_late(t, task, t->first_ns);
+	slot->task = t->self;
+	slot->running = (__u64)task;
+	return t;
+}
+
 /* The new image's name and arguments; a process too short-lived for /proc keeps them here. */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(sched_process_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
@@ -196,7 +235,11 @@ int BPF_PROG(sched_process_exec, struct task_struct *task, pid_t old_pid, struct
 	struct process_record *p;
 	__u32 len;
 
-	if (!t || !tracing)
+	if (!tracing)
+		return 0;
+	if (!t)
+		t = met_at_exec(task);
+	if (!t)
 		return 0;
 	/* Any thread takes over the leader's number here (fs/exec.c, de_thread()). */
 	t->tid = tracer_pid_of(task);
@@ -270,27 +313,43 @@ static __always_inline __u32 listed_process(struct task_struct *task)
 	found = bpf_map_lookup_elem(&process_of, &tgid);
 	if (found)
 		return *found;
-	pid = tracer_pid_of(BPF_CORE_READ(task, group_leader));
+	pid = tracer_tgid_of(task);
 	if (!pid || !bpf_map_lookup_elem(&targets, &pid))
 		return 0;
 	return process_add(task, pid, 0, true);
 }
 
+/* If the process ended before it was listed, its last event did not find the record. */
+static __always_inline void listed_end(struct task_struct *task, __u32 process)
+{
+	struct process_record *p = process ? process_at(process) : NULL;
+
+	if (p && p->state == RECORD_LIVE && !task->signal->live.counter)
+		process_ended(p, task);
+}
+
 /*
- * Lists the threads that exist already. Run twice: after the first pass every target process is
- * known, so that task_newtask sees each new thread of it; the second finds all older ones.
+ * Lists the threads that exist already. Run until every target process is
+ * known, so that task_newtask sees each new thread of it, and once more, which finds all older
+ * ones.
  */
 SEC("iter/task")
 int list_tasks(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task, *self = (struct task_struct *)bpf_get_current_task();
-	struct process_record *p;
 	struct task_record *t;
 	__u32 process;
 
 	tracer_pid_level = BPF_CORE_READ(self, thread_pid, level);
-	if (!task || task->flags & PF_EXITING)
+	if (!task)
 		return 0;
+	/* A leader that is ending can be all that is met of a process: another may take its number.
+	 */
+	if (task->flags & PF_EXITING) {
+		if (task->signal->live.counter)
+			listed_end(task, listed_process(task));
+		return 0;
+	}
 	process = listed_process(task);
 	if (!process)
 		return 0;
@@ -305,9 +364,7 @@ int list_tasks(struct bpf_iter__task *ctx)
 	/* If it ended meanwhile, its own last event did not find the record. */
 	if (task_state(task) & TASK_DEAD)
 		task_ended(t, task, t->first_ns);
-	p = process_at(process);
-	if (p && p->state == RECORD_LIVE && !task->signal->live.counter)
-		process_ended(p, task);
+	listed_end(task, process);
 	return 0;
 }
 

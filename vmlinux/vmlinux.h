@@ -84,8 +84,17 @@ struct pid {
 	struct upid numbers[];
 };
 
+enum pid_type {
+	PIDTYPE_PID,
+	PIDTYPE_TGID,
+	PIDTYPE_PGID,
+	PIDTYPE_SID,
+	PIDTYPE_MAX,
+};
+
 struct signal_struct {
 	atomic_t live;
+	struct pid *pids[PIDTYPE_MAX];
 	int group_exit_code;
 	unsigned int flags;
 	unsigned long maxrss;

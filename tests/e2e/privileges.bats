@@ -205,3 +205,30 @@ with_file_capabilities() {
 	[[ $(value "$T/r.json" "$target in [p['pid'] for p in r['processes']]") == True ]]
 	[[ $(value "$T/r.json" 'all(t["tid"] > 20 for p in r["processes"] for t in p["threads"])') == True ]]
 }
+
+@test "in a user namespace: that is the reason, not a lack of capabilities or a filter" {
+	unshare -Ur true || skip "may not make a user namespace"
+	sleep infinity 3>&- &
+	run -3 --separate-stderr unshare -Ur "$SOCKTRACE" attach -d 1 $!
+	kill $!
+	[[ $stderr == *"not permitted in a user namespace"* ]] || fail "$stderr"
+	[[ $stderr != *seccomp* && $stderr != *lockdown* && $stderr != *missing* ]] || fail "$stderr"
+	run -3 --separate-stderr unshare -Ur "$SOCKTRACE" doctor
+	[[ $output == *"CAP_BPF     MISSING"* && $stderr == *"user namespace"* ]] || fail "$output" "$stderr"
+}
+
+@test "a process that /proc hides has not ended: hidepid is named" {
+	local target out
+	sleep infinity 3>&- &
+	target=$!
+	# An ordinary user with what tracing needs; with CAP_SYS_PTRACE nothing is hidden.
+	run -3 --separate-stderr unshare -m sh -c 'mount -t proc -o hidepid=2 proc /proc &&
+		exec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=+bpf,+perfmon \
+		--ambient-caps=+bpf,+perfmon "$0" attach -d 1 "$1"' \
+		"$PUBLIC/socktrace" "$target"
+	[[ $stderr == "socktrace: process $target is hidden: /proc is mounted with hidepid="* ]] || fail "$stderr"
+	kill "$target"
+	wait "$target" || true
+	run -3 --separate-stderr "$SOCKTRACE" attach -d 1 "$target"
+	[[ $stderr == *"no such process"* ]] || fail "$stderr"
+}

@@ -285,3 +285,20 @@ orphan_start() {
 	trace_end 3
 	[[ $(value "$T/report.json" 'r["capture"]["lost"]["thread_vanished"]') -eq 1 ]]
 }
+
+@test "a target of which threads make execve all the time is found, met and not taken for gone" {
+	local target others i
+	"$E2E_BIN/takeover" again 3>&- &
+	target=$!
+	# What the listing has to walk through between the leader's number and those of its threads.
+	"$E2E_BIN/takeover" many 6000 3>&- &
+	others=$!
+	until [[ -e /proc/$others/task && $(find "/proc/$others/task" -maxdepth 1 | wc -l) -gt 6000 ]]; do :; done
+	for ((i = 0; i < 30; i++)); do
+		"$SOCKTRACE" attach -q -d 0.02 -F json -o "$T/report.json" "$target" ||
+			fail "attach $i ended with $?"
+		sound "$T/report.json"
+		[[ $(value "$T/report.json" '[p["pid"] for p in r["processes"]]') == "[$target]" ]]
+	done
+	kill "$target" "$others"
+}

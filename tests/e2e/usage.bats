@@ -166,3 +166,35 @@ signal.pause()' "$T/pid" 3>&- &
 	[[ $stderr == "socktrace: "* ]]
 	[[ $(<"$T/out.json") == "an earlier report" ]]
 }
+
+# named NAME: starts a process of that name, as printf(1) has it. Sets PROGRAM.
+named() {
+	mkfifo "$T/named"
+	"$PYTHON" -c 'import ctypes, sys, time
+ctypes.CDLL(None).prctl(15, sys.argv[1].encode(), 0, 0, 0)
+print("", file=open(sys.argv[2], "w"))
+time.sleep(100)' "$(printf "$1x")" "$T/named" 3>&- &
+	PROGRAM=$!
+	read -r -t "$TIMEOUT" <>"$T/named"
+	rm "$T/named"
+}
+
+@test "a process whose name has newlines, parentheses and blanks is traced; its name is escaped" {
+	local name format
+	for name in 'a\n b) (c' ') S 1 1 1' '\n\n\n' 'a)\nTgid: 1\n' '\t\033[31m|"'; do
+		named "$name"
+		"$SOCKTRACE" attach -q -d 0.1 -F json -o "$T/named.json" "$PROGRAM"
+		kill "$PROGRAM"
+		sound "$T/named.json"
+		[[ $(value "$T/named.json" 'repr(r["processes"][0]["comm"])') == \
+			"$("$PYTHON" -c 'import sys; print(repr(sys.argv[1]))' "$(printf "${name}x")")" ]]
+		[[ $(value "$T/named.json" 'r["processes"][0]["cmdline"][1]') == -c ]] # found in /proc
+		for format in text md csv; do
+			"$SOCKTRACE" report -F "$format" "$T/named.json" | sed 's/\r$//' >"$T/rendered"
+			# Nothing that would break a line or drive a terminal; no line is torn off.
+			run ! grep -qP '[\x00-\x08\x0b-\x1f\x7f]' "$T/rendered"
+			run ! grep -qxF ' b) (cx' "$T/rendered"
+			run ! grep -qxF 'x' "$T/rendered"
+		done
+	done
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -464,32 +465,49 @@ int capture_report(struct capture *c, struct report *r)
 
 /* --- start and end ---------------------------------------------------------------------------- */
 
-static bool is_found(const struct capture *c, pid_t pid, uint64_t start_ticks)
+static bool is_found(const struct capture *c, size_t target)
 {
 	const struct pool *pool = kernel_processes(c->kernel);
-	uint64_t tick_ns = 1000000000 / sysconf(_SC_CLK_TCK);
-	int64_t offset_ns = boottime_offset_ns();
+	uint32_t pid = c->options.pids[target];
+	uint64_t ticks = c->options.start_ticks[target];
 
 	for (uint32_t i = 1; i < pool->nr; i++) {
 		const struct process_record *p = pool_at(pool, i);
 
-		if (p->state != RECORD_FREE && p->is_target && p->pid == (uint32_t)pid)
-			return !start_ticks || (p->started_ns + offset_ns) / tick_ns == start_ticks;
+		if (p->state != RECORD_FREE && p->is_target && p->pid == pid &&
+		    (!ticks || identity_start_ticks(p->started_ns) == ticks))
+			return true;
 	}
 	return false;
+}
+
+static bool has_ended(pid_t pid)
+{
+	return kill(pid, 0) && errno == ESRCH;
+}
+
+static bool are_targets_known(const void *arg)
+{
+	const struct capture *c = arg;
+
+	for (size_t i = 0; i < c->options.nr_pids; i++) {
+		if (!is_found(c, i) && !has_ended(c->options.pids[i]))
+			return false;
+	}
+	return true;
 }
 
 /* -ESRCH if a target was not among the tasks that the kernel listed. */
 static int check_targets(const struct capture *c)
 {
 	for (size_t i = 0; i < c->options.nr_pids; i++) {
-		if (is_found(c, c->options.pids[i], c->options.start_ticks[i]) ||
-		    kernel_lost(c->kernel, LOST_PROCESSES_FULL))
+		if (is_found(c, i) || kernel_lost(c->kernel, LOST_PROCESSES_FULL))
 			continue;
-		msg_error(
-			"process %d is not in the kernel's list of tasks: it ended before tracing "
-			"could start, or the host hides it",
-			c->options.pids[i]);
+		msg_error("process %d %s", c->options.pids[i],
+			  has_ended(c->options.pids[i])
+				  ? "has ended, before tracing could start"
+				  : "is not in the kernel's list of tasks: it ended before tracing "
+				    "could start, or the host hides it");
 		return -ESRCH;
 	}
 	return 0;
@@ -517,7 +535,7 @@ static int begin(struct capture *c)
 	c->began_ns = kernel_clock_ns();
 	c->sockets = socket_reader_new(c->kernel, c->began_ns, c->options.detail_full);
 	if (!err)
-		err = kernel_begin(c->kernel);
+		err = kernel_begin(c->kernel, are_targets_known, c);
 	if (err)
 		msg_error("begin to trace: %s; see `socktrace doctor`", strerror(-err));
 	/* Who they are, before one of them can end. */
@@ -578,27 +596,43 @@ static void await_last_switches(struct capture *c)
 }
 
 /*
- * Threads and processes that the kernel no longer lists, but whose end no program saw: nothing of
- * theirs was counted for an unknown time. @since_ns: before the last snapshot began.
+ * How many threads and processes the kernel no longer lists, although no program saw their end:
+ * nothing of theirs was counted for an unknown time. @since_ns: before the last snapshot began.
  */
-static void find_vanished(struct capture *c, uint64_t since_ns)
+static unsigned int count_vanished(const struct capture *c, uint64_t since_ns)
 {
 	const struct pool *tasks = kernel_tasks(c->kernel);
 	const struct pool *processes = kernel_processes(c->kernel);
+	unsigned int nr = 0;
 
 	for (uint32_t i = 1; i < tasks->nr; i++) {
 		const struct task_record *t = pool_at(tasks, i);
 
-		if (t->state == RECORD_LIVE && !t->is_ending && t->first_ns < since_ns &&
-		    t->snapshot != kernel_nr_snapshots(c->kernel))
-			kernel_lose(c->kernel, LOST_VANISHED);
+		nr += t->state == RECORD_LIVE && !t->is_ending && t->first_ns < since_ns &&
+		      t->snapshot != kernel_nr_snapshots(c->kernel);
 	}
 	for (uint32_t i = 1; i < processes->nr; i++) {
 		const struct process_record *p = pool_at(processes, i);
 
-		if (p->state == RECORD_LIVE && is_gone(c, p, since_ns))
-			kernel_lose(c->kernel, LOST_VANISHED);
+		nr += p->state == RECORD_LIVE && is_gone(c, p, since_ns);
 	}
+	return nr;
+}
+
+/* A listing can miss a thread that makes execve(2) meanwhile: what is not met again is gone. */
+#define LISTINGS 3
+
+static int refresh_at_end(struct capture *c, uint64_t *since_ns)
+{
+	int err = 0;
+
+	for (int i = 0; i < LISTINGS && !err; i++) {
+		*since_ns = kernel_clock_ns();
+		err = refresh(c);
+		if (!count_vanished(c, *since_ns))
+			break;
+	}
+	return err;
 }
 
 int capture_end(struct capture *c)
@@ -609,12 +643,12 @@ int capture_end(struct capture *c)
 	if (c->has_ended)
 		return 0;
 	await_last_switches(c);
-	since_ns = kernel_clock_ns();
-	err = refresh(c);
+	err = refresh_at_end(c, &since_ns);
 	c->ended_ns = kernel_clock_ns();
 	kernel_end(c->kernel);
 	c->has_ended = true;
-	find_vanished(c, since_ns);
+	for (unsigned int nr = count_vanished(c, since_ns); nr; nr--)
+		kernel_lose(c->kernel, LOST_VANISHED);
 	return err;
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "base/strings.h"
+#include "capture/clock.h"
 #include "capture/identity.h"
 
 /* More of a /proc file is not read: a process can make its command line as long as it likes. */
@@ -71,22 +73,40 @@ static void set_cmdline(struct process *p, char **cmdline)
 	p->cmdline = cmdline;
 }
 
-/* Field 22 of /proc/PID/stat, in clock ticks since boot (proc(5)). */
-static bool is_same_process(pid_t pid, uint64_t started_ns)
+/*
+ * The name in /proc/PID/stat may hold blanks, parentheses and newlines: what is read begins behind
+ * the file's last ')' (proc(5)).
+ */
+int identity_read_stat(pid_t pid, struct identity_stat *stat)
 {
-	uint64_t tick_ns = 1000000000 / sysconf(_SC_CLK_TCK);
 	unsigned long long start;
 	char *after_comm;
 	size_t len;
-	__cleanup(free) char *stat = read_proc(pid, "stat", &len);
+	__cleanup(free) char *text = read_proc(pid, "stat", &len);
 
-	after_comm = stat ? strrchr(stat, ')') : NULL;
+	if (!text || !len)
+		return -ESRCH;
+	after_comm = strrchr(text, ')');
 	if (!after_comm || sscanf(after_comm + 1,
-				  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
-				  "%*d %*d %*d %*d %llu",
-				  &start) != 1)
-		return false;
-	return start == started_ns / tick_ns;
+				  " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+				  "%*d %*d %*d %llu",
+				  &stat->flags, &start) != 2)
+		return -EINVAL;
+	stat->start_ticks = start;
+	return 0;
+}
+
+uint64_t identity_start_ticks(uint64_t started_ns)
+{
+	return (started_ns + boottime_offset_ns()) / (1000000000 / sysconf(_SC_CLK_TCK));
+}
+
+static bool is_same_process(pid_t pid, uint64_t started_ns)
+{
+	struct identity_stat stat;
+
+	return !identity_read_stat(pid, &stat) &&
+	       stat.start_ticks == identity_start_ticks(started_ns);
 }
 
 static bool fill_from_proc(struct process *p)

@@ -2,6 +2,8 @@
 #ifndef SOCKTRACE_CAPTURE_IDENTITY_H
 #define SOCKTRACE_CAPTURE_IDENTITY_H
 
+#include <sys/types.h>
+
 #include "model/model.h"
 #include "socktrace/layout.h"
 
@@ -14,6 +16,16 @@
  */
 void identity_fill(struct process *p, const struct process_record *record,
 		   const struct process *parent);
+/* Of /proc/PID/stat. */
+struct identity_stat {
+	unsigned int flags;
+	uint64_t start_ticks; /* with the pid, its identity */
+};
+
+/* 0; -ESRCH: there is none, or it is hidden; -EINVAL: not in a form that is known here. */
+int identity_read_stat(pid_t pid, struct identity_stat *stat);
+/* What the start time of a record (CLOCK_BOOTTIME, ns) is there. */
+uint64_t identity_start_ticks(uint64_t started_ns);
 /* The peak resident set of a live process, bytes; METRIC_UNKNOWN if /proc does not say. */
 uint64_t identity_rss_peak(pid_t pid);
 

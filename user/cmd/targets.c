@@ -10,14 +10,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "base/msg.h"
 #include "base/parse.h"
+#include "capture/identity.h"
 #include "cmd/cmd.h"
 #include "cmd/targets.h"
 
-#define PF_KTHREAD 0x00200000 /* include/linux/sched.h; flags are field 9 of /proc/PID/stat */
+#define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 
 static int refuse(pid_t pid, const char *why)
 {
@@ -49,31 +51,52 @@ static bool has_ended(int pidfd)
 	return poll(&fd, 1, 0) > 0;
 }
 
+/* What option of /proc's mount hides processes ("hidepid=2"), freed by the caller, or NULL. */
+static char *hidden_by(void)
+{
+	__cleanup(fclose) FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[4096], *option;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		option = strstr(line, " /proc ") ? strstr(line, "hidepid=") : NULL;
+		if (option)
+			return xasprintf("%.*s", (int)strcspn(option, " ,\n"), option);
+	}
+	return NULL;
+}
+
+/* It lives, and /proc does not show it. */
+static int refuse_hidden(pid_t pid)
+{
+	__cleanup(free) char *option = hidden_by();
+
+	if (!option)
+		return refuse(pid, "lives, but /proc does not show it; mount proc(5) there");
+	msg_error("process %d is hidden: /proc is mounted with %s; run as root with "
+		  "CAP_SYS_PTRACE, or as a member of its group (gid=)",
+		  pid, option);
+	return EXIT_UNTRUSTED;
+}
+
 /*
- * Looks at what the pidfd holds. The line that is read is that process's own if the process still
- * lives afterwards: until then its number cannot be another's.
+ * Looks at what the pidfd holds. What is read is that process's own if the process still lives
+ * afterwards: until then its number cannot be another's.
  */
 static int check_kind(struct target *t)
 {
-	__cleanup(fclose) FILE *f = NULL;
-	char path[64], line[1024] = "", *after_comm;
-	unsigned long long start_ticks;
-	unsigned int flags;
+	struct identity_stat stat;
+	int err = identity_read_stat(t->pid, &stat);
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", t->pid);
-	f = fopen(path, "re");
-	if (!f || !fgets(line, sizeof(line), f) || has_ended(t->pidfd))
+	if (has_ended(t->pidfd))
 		return refuse(t->pid, "has ended, before tracing could start");
-	after_comm = strrchr(line, ')');
-	if (!after_comm || sscanf(after_comm + 1,
-				  " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-				  "%*d %*d %*d %llu",
-				  &flags, &start_ticks) != 2)
+	if (err == -ESRCH)
+		return refuse_hidden(t->pid);
+	if (err)
 		return refuse(t->pid, "/proc shows it in a form that socktrace does not know");
-	if (flags & PF_KTHREAD)
+	if (stat.flags & PF_KTHREAD)
 		return refuse(t->pid,
 			      "is a kernel thread: it makes no system calls; name a process");
-	t->start_ticks = start_ticks;
+	t->start_ticks = stat.start_ticks;
 	return 0;
 }
 

@@ -32,9 +32,20 @@ static uint64_t effective_capabilities(void)
 	return data[0].effective | (uint64_t)data[1].effective << 32;
 }
 
+/* Capabilities in another one do not count for loading programs. */
+static bool is_in_initial_user_namespace(void)
+{
+	static const char initial[] = "user:[4026531837]"; /* include/linux/proc_ns.h */
+	char link[32] = "";
+
+	/* Without user namespaces there is no such link. */
+	return readlink("/proc/self/ns/user", link, sizeof(link) - 1) < 0 || !strcmp(link, initial);
+}
+
 bool privilege_held(const struct privilege *p)
 {
-	return effective_capabilities() & (1ULL << p->number | 1ULL << CAP_SYS_ADMIN);
+	return is_in_initial_user_namespace() &&
+	       effective_capabilities() & (1ULL << p->number | 1ULL << CAP_SYS_ADMIN);
 }
 
 uint64_t privileges_to_go_on(void)
@@ -111,7 +122,11 @@ void explain_failure(const struct kernel *k, int err)
 {
 	char *missing = missing_privileges();
 
-	if (missing)
+	if (missing && !is_in_initial_user_namespace())
+		msg_error("tracing is not permitted in a user namespace (unshare -U, a rootless "
+			  "container): capabilities that are held there do not count for loading "
+			  "programs; run socktrace outside of it, as root");
+	else if (missing)
 		msg_error("tracing is not permitted: %s missing; run it with sudo, or give the "
 			  "program these capabilities",
 			  missing);

@@ -119,9 +119,9 @@ int pool_give_back(const struct pool *p, uint32_t index);
 int kernel_add_target(struct kernel *k, uint32_t pid);
 /*
  * Begins to count: opens the gate, lists the targets' threads, places those that are on a CPU.
- * 0 or -errno, message printed.
+ * @are_known: whether all targets that live have records. 0 or -errno.
  */
-int kernel_begin(struct kernel *k);
+int kernel_begin(struct kernel *k, bool (*are_known)(const void *arg), const void *arg);
 /* Readable when many records have ended; to be cleared before they are taken in. */
 int kernel_wake_up_fd(const struct kernel *k);
 void kernel_clear_wake_up(struct kernel *k);

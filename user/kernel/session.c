@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -75,13 +76,21 @@ void kernel_clear_wake_up(struct kernel *k)
 	ring_buffer__consume(k->wake_ups);
 }
 
-int kernel_begin(struct kernel *k)
+/* For one pass may miss a process of which a thread makes execve(2), or the kernel be busy. */
+#define MAX_PASSES 20
+
+int kernel_begin(struct kernel *k, bool (*are_known)(const void *arg), const void *arg)
 {
+	const struct timespec pause = {.tv_nsec = 1000000};
 	int err;
 
 	k->skel->bss->seeding = SEEDING_FIRST;
 	__atomic_store_n(&k->skel->bss->tracing, 1, __ATOMIC_SEQ_CST);
 	err = iterate(k, "list_tasks");
+	for (int i = 1; i < MAX_PASSES && !err && !are_known(arg); i++) {
+		nanosleep(&pause, NULL);
+		err = iterate(k, "list_tasks");
+	}
 	k->skel->bss->seeding = SEEDING_SECOND;
 	err = err ?: iterate(k, "list_tasks") ?: place_threads(k);
 	__atomic_store_n(&k->skel->bss->seeding, SEEDING_NOT, __ATOMIC_SEQ_CST);
