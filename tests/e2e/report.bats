@@ -166,3 +166,26 @@ assert len({len(r) for r in rows}) == 1, {len(r) for r in rows}' "$T/r.csv"
 	grep -q sys_exit "$T/doctor"
 	grep -q sched_switch "$T/doctor"
 }
+
+@test "csv with -i: the line of names stands once, and duration_ns tells the reports apart" {
+	"$SOCKTRACE" run -q -i 0.1 -F csv -o "$T/live.csv" -- sleep 0.5
+	"$SOCKTRACE" run -q -i 0.1 -F json -o "$T/live.json" -- sleep 0.5
+	"$SOCKTRACE" report -F csv "$T/live.json" >"$T/saved.csv"
+	"$PYTHON" - "$T/live.csv" "$T/saved.csv" <<-'EOF'
+		import csv, sys
+		for name in sys.argv[1:]:
+		    rows = list(csv.reader(open(name, newline="", encoding="utf-8")))
+		    assert len({len(row) for row in rows}) == 1
+		    assert sum("syscall" in row for row in rows) == 1 and rows[0][0] == "pid"
+		    table = [dict(zip(rows[0], row)) for row in rows[1:]]
+		    times = [int(row["duration_ns"]) for row in table]
+		    assert times == sorted(times) and len(set(times)) >= 4, set(times)
+		    # In each report the process has one row of its own.
+		    own = [row["duration_ns"] for row in table if row["process"] and not row["syscall"]]
+		    assert len(own) == len(set(own)) == len(set(times)), (own, set(times))
+	EOF
+	[[ $("$PYTHON" -c 'import json, sys
+print(*(json.loads(line)["capture"]["duration_ns"] for line in open(sys.argv[1])))' "$T/live.json") == \
+		"$("$PYTHON" -c 'import csv, sys
+print(*dict.fromkeys(r["duration_ns"] for r in csv.DictReader(open(sys.argv[1], newline=""))))' "$T/saved.csv")" ]]
+}

@@ -107,6 +107,7 @@ static int render(const char *path, const char *text, size_t len, struct options
 			return EXIT_USAGE;
 		}
 		*hold &= report_audits_hold(&r);
+		o->report.is_further = nr;
 		err = output_write(o, &r, out);
 		report_free(&r);
 		nr++;

@@ -90,6 +90,7 @@ static void print_report(struct loop *l)
 		report_free(&r);
 		return;
 	}
+	l->session->options.report.is_further = l->nr_reports;
 	code = output_report(&l->session->options, &r, l->file);
 	l->nr_reports++;
 	if (code != EXIT_COMPLETE)

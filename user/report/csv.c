@@ -18,8 +18,8 @@
  * sort of row. Columns are only ever added, at the end of their sort.
  */
 static const char *const leading[] = {
-	"pid",	   "process", "started_ns", "rss_peak_bytes", "tid", "thread",
-	"syscall", "nr",      "abi",	    "trial",
+	"pid",	   "process", "started_ns", "rss_peak_bytes", "tid",	     "thread",
+	"syscall", "nr",      "abi",	    "trial",	      "duration_ns",
 };
 
 /* Of a row of a workload. */
@@ -27,6 +27,7 @@ static const char *const workload_columns[] = {"cell", "traced", "role", "kind",
 
 /* One number of a trial of a workload. */
 struct workload_row {
+	const struct report *report;
 	const struct workload_run *run;
 	const struct workload_trial *trial;
 	const char *role; /* NULL: of no part */
@@ -36,6 +37,7 @@ struct workload_row {
 
 /* What is NULL does not belong to this sort of row. */
 struct row {
+	const struct report *report;
 	const struct process *process;
 	const struct thread *thread; /* NULL: totals of the process */
 	const struct syscall *call;  /* NULL: the task itself */
@@ -189,6 +191,7 @@ static void print_leading(const struct row *row, FILE *out)
 	print_metric(c ? c->nr : METRIC_UNKNOWN, out);
 	print_text(c ? c->abi : NULL, out);
 	print_metric(trial_of(row) ? trial_of(row) : METRIC_UNKNOWN, out);
+	print_metric(row->report->capture.duration_ns, out);
 }
 
 static void print_row(const struct row *row, FILE *out)
@@ -228,23 +231,23 @@ static void print_drops(struct row row, const struct drops *drops, FILE *out)
 	}
 }
 
-static void print_sockets(const struct process *p, FILE *out)
+static void print_sockets(struct row row, const struct process *p, FILE *out)
 {
+	row.process = p;
 	for (size_t i = 0; i < p->nr_sockets; i++) {
-		const struct row row = {.process = p, .socket = &p->sockets[i]};
-
+		row.socket = &p->sockets[i];
 		print_row(&row, out);
 		print_drops(row, &p->sockets[i].drops, out);
 	}
 }
 
-static void print_threads(const struct process *p, FILE *out)
+static void print_threads(struct row row, const struct process *p, FILE *out)
 {
+	row.process = p;
 	for (size_t i = 0; i < p->nr_threads; i++) {
-		const struct thread *t = &p->threads[i];
-
-		print_task((struct row){.process = p, .thread = t, .stats = &t->stats}, &t->calls,
-			   out);
+		row.thread = &p->threads[i];
+		row.stats = &row.thread->stats;
+		print_task(row, &row.thread->calls, out);
 	}
 }
 
@@ -252,7 +255,7 @@ static void print_threads(const struct process *p, FILE *out)
 
 static void print_number(const struct workload_row *workload, FILE *out)
 {
-	print_row(&(struct row){.workload = workload}, out);
+	print_row(&(struct row){.report = workload->report, .workload = workload}, out);
 }
 
 static void print_facts(struct workload_row row, const struct facts *f, FILE *out)
@@ -285,25 +288,34 @@ static void print_trial(struct workload_row row, FILE *out)
 	}
 }
 
-static void print_workload(const struct workload_run *w, FILE *out)
+static void print_workload(const struct report *r, FILE *out)
 {
+	const struct workload_run *w = r->workload;
+
 	for (size_t i = 0; w && i < w->nr_trials; i++)
-		print_trial((struct workload_row){.run = w, .trial = &w->trials[i]}, out);
+		print_trial((struct workload_row){.report = r, .run = w, .trial = &w->trials[i]},
+			    out);
 }
 
 static int print(const struct report *r, const struct report_options *o, FILE *out)
 {
-	print_header(out);
+	const struct row row = {.report = r};
+
+	if (!o->is_further)
+		print_header(out);
 	for (size_t i = 0; i < r->nr_processes; i++) {
 		const struct process *p = &r->processes[i];
+		struct row total = row;
 
-		print_task((struct row){.process = p, .stats = &p->stats}, &p->calls, out);
+		total.process = p;
+		total.stats = &p->stats;
+		print_task(total, &p->calls, out);
 		if (o->with_threads)
-			print_threads(p, out);
-		print_sockets(p, out);
+			print_threads(row, p, out);
+		print_sockets(row, p, out);
 	}
-	print_drops((struct row){0}, &r->drops, out);
-	print_workload(r->workload, out);
+	print_drops(row, &r->drops, out);
+	print_workload(r, out);
 	return report_flush(out);
 }
 

@@ -15,6 +15,7 @@ struct report_options {
 	bool colour;
 	unsigned int width; /* of the terminal, columns; 0: not a terminal, natural width */
 	bool compact;	    /* JSON on one line (NDJSON) */
+	bool is_further;    /* one more in a stream: what heads a table of all stands already */
 };
 
 /* Prints @r whole to @out. Returns 0 or -errno (of the stream). */
