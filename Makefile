@@ -147,7 +147,9 @@ check-unit: $(UNIT_BINS)
 # compat and moves a second time as 32-bit programs, on x86.
 E2E_DIR  := $(OUT)/tests/e2e
 E2E_LIB  := $(addprefix tests/e2e/programs/,truth.c endpoint.c net.c pairs.c)
-E2E_SRCS := $(filter-out $(E2E_LIB),$(wildcard tests/e2e/programs/*.c))
+# Those of one program alone.
+E2E_EXACT := $(wildcard tests/e2e/programs/exact_*.c)
+E2E_SRCS := $(filter-out $(E2E_LIB) $(E2E_EXACT),$(wildcard tests/e2e/programs/*.c))
 E2E_X86  := $(addprefix $(E2E_DIR)/,compat compat32 moves32)
 E2E_BINS := $(filter-out $(E2E_X86),$(E2E_SRCS:tests/e2e/programs/%.c=$(E2E_DIR)/%)) \
 	$(if $(filter x86,$(ARCH)),$(E2E_X86))
@@ -164,6 +166,8 @@ $(E2E_DIR)/bare: tests/e2e/programs/bare.c
 $(E2E_DIR)/%: tests/e2e/programs/%.c $(E2E_LIB)
 	$(call msg,TEST,$@)
 	$(E2E_CC) $(filter %.c,$^) -pthread -o $@
+
+$(E2E_DIR)/exact: $(E2E_EXACT)
 
 .PHONY: tests programs
 tests: $(UNIT_BINS) programs

@@ -13,6 +13,10 @@
 
 #include "endpoint.h"
 
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
 struct endpoints {
 	uint32_t max;
 	uint32_t nr;
@@ -62,14 +66,32 @@ static const char *protocol_of(int fd)
 		return type == SOCK_STREAM  ? "unix-stream"
 		       : type == SOCK_DGRAM ? "unix-dgram"
 					    : "unix-seqpacket";
-	return type == SOCK_STREAM ? "tcp" : type == SOCK_DGRAM ? "udp" : "raw";
+	if (domain == AF_NETLINK || domain == AF_PACKET)
+		return domain == AF_NETLINK ? "netlink" : "packet";
+	if (type == SOCK_RAW)
+		return "raw";
+	switch (option(fd, SO_PROTOCOL)) {
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_UDPLITE:
+		return "udplite";
+	case IPPROTO_MPTCP:
+		return "mptcp";
+	}
+	return "ping";
 }
 
 static const char *family_of(int fd)
 {
 	int domain = option(fd, SO_DOMAIN);
 
-	return domain == AF_UNIX ? "unix" : domain == AF_INET ? "ipv4" : "ipv6";
+	return domain == AF_UNIX      ? "unix"
+	       : domain == AF_INET    ? "ipv4"
+	       : domain == AF_INET6   ? "ipv6"
+	       : domain == AF_NETLINK ? "netlink"
+				      : "packet";
 }
 
 struct endpoint *endpoint_new(const char *protocol, const char *family, const char *role,
