@@ -30,6 +30,7 @@ import time
 sys.dont_write_bytecode = True  # leaves nothing in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e/lib"))
 import compare
+import exact
 import sockets
 
 SOCKTRACE = os.environ["SOCKTRACE"]
@@ -311,6 +312,11 @@ class Suite:
             break
         return self.result(name, result, why, time.monotonic() - start)
 
+    def default_hook(self, probe):
+        if probe not in self.runs.by_default:
+            raise Failure(f"no trace has taken a hook of {probe}")
+        return self.runs.by_default[probe]
+
     # What tests are made of.
 
     def run(self, *command, hooks=(), options=()):
@@ -399,6 +405,10 @@ ATTACHED = ("grid -l -p 3 -t 3", "churn -c 2 -m 20")
 SOCKETS = ("corners", "owners -n 3", "connects -n 40", "moves32 -n 1 -d DIR",
            "relay -n 500000 splice")
 WITH_EACH_HOOK = "moves -n 1 -d DIR"
+# Of the table of programs/exact.c: two families whole, of the others what differs between them.
+CELLS = ("tcp4/*", "udp4/*", "*/send", "*/recv", "*/sendfile", "*/splice-out", "*/recv-peek",
+         "*/recvmmsg-last-fails", "*/recv-restarted", "*/ring-send", "*/ring-recv-waits",
+         "*/ring-async-recv", "*/ring-sqpoll-send")
 DATAGRAMS = "datagrams -k -n 400 -b 2048"
 OVERFLOWS = "life overflows"  # the kernel sends requests again
 WORKLOADS = (
@@ -427,7 +437,23 @@ def plain(command):
 
 def test_sockets(suite):
     suite.run_each("run", SOCKETS)
+    suite.test("run exact, cells of every family", cells_agree, suite)
     suite.test("attach -f moves", suite.attach, *"moves -e -n 1 -d DIR".split())
+
+
+def cells_agree(suite, hooks=()):
+    """Each cell of its own; which of them this kernel cannot do, and why, is in the result."""
+    trace = Trace(suite, hooks)
+    hook = hooks[0].split("=")[1] if hooks else suite.default_hook("socket_bytes")
+    seen = ["-s", "all"] if hook == "calls" else []
+    trace.run("exact", "-H", hook, *seen, "-d", trace.dir, *CELLS)
+    truth, problems = compare.load_truth(trace.files[1]), exact.CellProblems()
+    exact.compare_report(problems, truth, trace.report)
+    if problems.count:
+        wrong = [f"{cell}: {texts[0]}" for cell, texts in problems.cells.items()]
+        raise Failure(f"{len(wrong)} cells are wrong: {'; '.join(wrong[:3])}")
+    is_sound(trace)
+    return exact.summary(truth["cells"])
 
 
 # --- hooks ---------------------------------------------------------------------------------------
@@ -442,7 +468,7 @@ def with_hook(suite, probe, hook):
         suite.attach(*DATAGRAMS.split(), hooks=forced, options=(), holds=True)
         return None
     suite.run(*WITH_EACH_HOOK.split(), hooks=forced)
-    return None
+    return cells_agree(suite, forced)
 
 
 def kept_apart(suite, hook):

@@ -118,6 +118,18 @@ def check_strace(options):
     return problems.count
 
 
+def summary(cells):
+    """How many have run; what was skipped, and why, by reason."""
+    skipped = collections.defaultdict(list)
+    for cell in cells:
+        if cell["result"] == "skipped":
+            skipped[cell["why"]].append(cell["cell"])
+    text = f"{len(cells) - sum(map(len, skipped.values()))} cells ran"
+    return "; ".join([text] + [f"skipped {len(some)} ({', '.join(some[:4])}"
+                               f"{', …' * (len(some) > 4)}): {why}"
+                               for why, some in skipped.items()])
+
+
 def check_table(options):
     """Every cell of the table has run or was skipped, with a reason."""
     with open(options.files[1], encoding="utf-8") as f:
