@@ -13,12 +13,22 @@ OUT    ?= .output
 ifeq ($(SANITIZE),1)
 override OUT := $(OUT)/sanitize
 endif
+# make MUTATE=ID: OUT/mutate-ID, with programs that count wrongly (bpf/mutations.def), to try the
+# audits. Uses the objects of an ordinary build in OUT, and is never installed.
+MUTATIONS := $(shell sed -n 's/^MUTATION.\([A-Z_]*\),.*/\1/p' bpf/mutations.def)
+ifneq ($(MUTATE),)
+ifeq ($(filter $(MUTATE),$(MUTATIONS)),)
+$(error MUTATE=$(MUTATE): not one of $(MUTATIONS))
+endif
+PLAIN_OUT := $(OUT)
+override OUT := $(OUT)/mutate-$(MUTATE)
+endif
 PREFIX ?= /usr/local
 CC     ?= gcc
 CLANG  ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 
-VERSION := 0.1.0
+VERSION := 0.1.0$(if $(MUTATE),-mutated-$(MUTATE))
 COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
 ARCH := $(shell uname -m | sed 's/aarch64/arm64/; s/x86_64/x86/')
@@ -38,6 +48,18 @@ PURE_SRCS := $(wildcard user/base/*.c user/model/*.c user/report/*.c user/worklo
 KERN_SRCS := $(wildcard user/kernel/*.c user/capture/*.c user/cmd/*.c user/main.c)
 PURE_OBJS := $(PURE_SRCS:%.c=$(OUT)/%.o)
 KERN_OBJS := $(KERN_SRCS:%.c=$(OUT)/%.o)
+
+# A mutated build makes only what holds the programs, and what says so.
+ifneq ($(MUTATE),)
+OWN_OBJS  := $(filter $(OUT)/user/kernel/%.o $(OUT)/user/base/version.o,$(PURE_OBJS) $(KERN_OBJS))
+PURE_OBJS := $(patsubst $(OUT)/%,$(PLAIN_OUT)/%,$(filter-out $(OWN_OBJS),$(PURE_OBJS)))
+KERN_OBJS := $(patsubst $(OUT)/%,$(PLAIN_OUT)/%,$(filter-out $(OWN_OBJS),$(KERN_OBJS))) $(OWN_OBJS)
+
+$(filter $(PLAIN_OUT)/user/%,$(filter-out $(OWN_OBJS),$(PURE_OBJS) $(KERN_OBJS))): plain ;
+.PHONY: plain
+plain:
+	+$(Q)$(MAKE) --no-print-directory MUTATE= OUT=$(PLAIN_OUT) all
+endif
 
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(OUT)/tests/unit/%)
@@ -73,6 +95,7 @@ help:
 	@echo 'make bench-socket         what it costs programs that use sockets, the same way (root)'
 	@echo 'make bench-redis          what it costs a redis-server (root)'
 	@echo 'make bench-workload       the workloads beside redis-server, socat, haproxy and iperf3'
+	@echo 'make MUTATE=ID            BPF programs that leave out one event in a thousand: $(OUT)/mutate-ID'
 	@echo 'make clean'
 	@echo 'SANITIZE=1 builds with ASan and UBSan, V=1 shows commands, CC=clang works too'
 
@@ -98,9 +121,14 @@ FORCE:
 
 # --- BPF -----------------------------------------------------------------------------------------
 
-BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -std=gnu11 $(WARN) -Wno-unused-parameter -Iinclude -Ivmlinux -Ibpf
+# What a mutated build is made with stands in a file, so that no other takes its objects for its own.
+$(OUT)/mutate.stamp: FORCE
+	@mkdir -p $(@D)
+	@echo '$(MUTATE)' | cmp -s - $@ || echo '$(MUTATE)' > $@
 
-$(OUT)/%.bpf.o: %.bpf.c
+BPF_CFLAGS := $(if $(MUTATE),-DMUTATE=MUTATION_$(MUTATE)) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -std=gnu11 $(WARN) -Wno-unused-parameter -Iinclude -Ivmlinux -Ibpf
+
+$(OUT)/%.bpf.o: %.bpf.c $(OUT)/mutate.stamp
 	$(call msg,BPF,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
@@ -328,6 +356,12 @@ bench-workload: deps-bench
 # --- installing ----------------------------------------------------------------------------------
 
 MAN_PAGES := $(wildcard docs/man/*.1)
+
+ifneq ($(MUTATE),)
+ifneq ($(filter install,$(MAKECMDGOALS)),)
+$(error a build with MUTATE counts wrongly: it is not installed)
+endif
+endif
 
 .PHONY: install
 install: all

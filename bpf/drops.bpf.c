@@ -12,6 +12,8 @@ static __always_inline void count_drop(struct drop_key *key, __u32 len, __u64 no
 {
 	struct drop_count fresh = {.first_ns = now, .last_ns = now}, *d;
 
+	if (MUTATED(DROP_ROW))
+		return;
 	d = bpf_map_lookup_elem(&drops, key);
 	if (!d) {
 		bpf_map_update_elem(&drops, key, &fresh, BPF_NOEXIST);
@@ -46,6 +48,8 @@ static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, st
 	struct sock_record *s = NULL;
 	__u32 index = 0, fill, len = BPF_CORE_READ(skb, len);
 
+	if (MUTATED(DROP))
+		return 0;
 	if (sk)
 		s = sock_find(sk, &index);
 	if (s && sock_matches(s, inode_of(sk))) {

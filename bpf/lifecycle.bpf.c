@@ -194,6 +194,8 @@ int BPF_PROG(task_newtask, struct task_struct *child)
 	}
 	if (!process)
 		return 0;
+	if (MUTATED(THREAD))
+		return 0;
 	t = task_add(child, process, tid, CALL_FORKED);
 	if (t)
 		set_base(t, child);

@@ -325,6 +325,8 @@ static __noinline int sock_sent(struct cpu_slot *slot, struct sock *sk, const st
 
 	if (!t || !sk || !m)
 		return 0;
+	if (MUTATED(SEND))
+		return 0;
 	s = moved_sock(t, sk, m, &index);
 	c = s ? counts_of(s, index, t->process) : NULL;
 	if (!c)
@@ -376,6 +378,8 @@ static __noinline int sock_received(struct cpu_slot *slot, struct sock *sk, cons
 	/* Errors and notices of sends (MSG_ZEROCOPY) are not data. */
 	if (!t || !sk || !m || m->flags & MSG_ERRQUEUE)
 		return 0;
+	if (MUTATED(RECEIVE))
+		return 0;
 	s = moved_sock(t, sk, m, &index);
 	c = s ? counts_of(s, index, t->process) : NULL;
 	if (!c)
@@ -393,6 +397,8 @@ static __noinline int sock_received(struct cpu_slot *slot, struct sock *sk, cons
 		ADD(c->peek_bytes, m->ret);
 		return 0;
 	}
+	if (s->protocol == PROTO_UDP && MUTATED(DATAGRAM))
+		return 0;
 	received_data(s, t->process, m);
 	t->sockets.received_calls += m->calls;
 	if (unlikely(m->flags & MSG_TRUNC)) {

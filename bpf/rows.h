@@ -79,6 +79,12 @@ static __always_inline struct call_row *row_get(struct task_record *t, __u32 key
 	__u32 index = t->rows[key % ROW_HEADS];
 	struct call_row *row;
 
+	if (MUTATED(SECRET_LOSS))
+		return NULL;
+	if (MUTATED(LOSS)) {
+		lose(LOST_ROWS_FULL);
+		return NULL;
+	}
 	for (int i = 0; i < NEAR && index; i++) {
 		row = row_at(index);
 		if (!row)

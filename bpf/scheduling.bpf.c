@@ -34,6 +34,8 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 		slot->task = 0;
 		return 0;
 	}
+	if (MUTATED(MISSED_SWITCH))
+		return 0;
 	off = leaving(slot, prev);
 	if (next->pid)
 		on = record_of(next, next->tgid, next->pid, &index);

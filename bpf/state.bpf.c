@@ -14,6 +14,9 @@ __u32 tracing = 0;
 __u32 seeding = 0;
 const volatile __u32 listed_call = CALL_UNKNOWN;
 __u64 nr_snapshots = 0;
+#ifdef MUTATE
+__u32 mutation_events = 0;
+#endif
 __u32 nr_ended = 0;
 __u32 tracer_pid_level = 0;
 __u64 lost[NR_LOST] = {};

@@ -11,6 +11,8 @@
 
 #include "socktrace/layout.h"
 
+#include "mutate.h"
+
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 

@@ -108,6 +108,8 @@ static __always_inline void task_on_late(struct task_record *t, struct task_stru
  */
 static __always_inline void count_switch(struct task_record *t, struct task_struct *task)
 {
+	if (MUTATED(SWITCH))
+		return;
 	if (task->nvcsw != t->last_voluntary)
 		t->voluntary++;
 	else
@@ -119,6 +121,8 @@ static __always_inline void add_on_time(struct task_record *t, struct task_struc
 {
 	__u64 skew = clock_skew(task);
 
+	if (MUTATED(STRETCH))
+		return;
 	t->run_ns += now - t->since_ns;
 	t->charged_ns += task->se.exec_start - t->exec_start_ns;
 	if (skew > t->clock_skew_ns)

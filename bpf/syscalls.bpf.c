@@ -97,6 +97,8 @@ static __noinline int entered(unsigned long long *ctx, struct cpu_slot *slot)
 
 	if (!t)
 		return 0;
+	if (MUTATED(MISSED_ENTRY))
+		return 0;
 	key = call_key(ctx[1]);
 	if (unlikely(t->call != CALL_NONE)) {
 		if (t->call == CALL_BEFORE_EXEC && key != NR_EXECVE)
@@ -106,7 +108,13 @@ static __noinline int entered(unsigned long long *ctx, struct cpu_slot *slot)
 		t->call_runnable_ns = 0;
 		t->call_blocked_ns = 0;
 	}
+	if (MUTATED(CALL)) {
+		t->call = CALL_FORKED; /* whose return is passed over */
+		return 0;
+	}
 	t->call = key;
+	if (MUTATED(ENTRY))
+		return 0;
 	t->entries++;
 	if (unlikely(is_watched(key)))
 		watched_entry(ctx, t);
@@ -140,6 +148,8 @@ static __noinline int count_return(unsigned long long *ctx, struct cpu_slot *slo
 
 	if (!t)
 		return 0;
+	if (MUTATED(MISSED_RETURN))
+		return 0;
 	key = t->call;
 	if (unlikely(key >= CALL_NONE)) {
 		unentered(t, (struct pt_regs *)ctx[0], now);
@@ -149,6 +159,8 @@ static __noinline int count_return(unsigned long long *ctx, struct cpu_slot *slo
 	t->exits++;
 	row = row_get(t, key);
 	if (!row)
+		return 0;
+	if (MUTATED(RETURN))
 		return 0;
 	row->calls++;
 	count_result(row, ctx[1]);
