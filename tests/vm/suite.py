@@ -445,8 +445,7 @@ def cells_agree(suite, hooks=()):
     """Each cell of its own; which of them this kernel cannot do, and why, is in the result."""
     trace = Trace(suite, hooks)
     hook = hooks[0].split("=")[1] if hooks else suite.default_hook("socket_bytes")
-    seen = ["-s", "all"] if hook == "calls" else []
-    trace.run("exact", "-H", hook, *seen, "-d", trace.dir, *CELLS)
+    trace.run("exact", "-H", hook, "-d", trace.dir, *CELLS)
     truth, problems = compare.load_truth(trace.files[1]), exact.CellProblems()
     exact.compare_report(problems, truth, trace.report)
     if problems.count:

@@ -5,8 +5,8 @@
 exact.py report TRUTH REPORT   a socktrace report: names the cells that are wrong, and the report's
                                own audits
 exact.py unseen TRUTH REPORT   a report by a hook that cannot see these cells, which the program has
-                               left out of its account (-H calls): they are absent, and no audit of
-                               TCP bytes holds where some were moved
+                               left out of its account (-u): they are absent, and no audit of TCP
+                               bytes holds where some were moved
 exact.py strace TRUTH LOG      the log of strace -f -y -o LOG
 exact.py table TRUTH LIST      what became of each cell of the table (exact -l), none left out
 
@@ -22,7 +22,9 @@ import compare
 import sockets
 
 
-MOST = 60  # cells whose problems are printed
+MOST = 20  # cells that are named for one thing that is wrong
+NUMBER = re.compile(r"^process \d+ ?")
+ADDRESS = re.compile(r"'[^']*'( - )?")
 
 
 class CellProblems(compare.Problems):
@@ -35,7 +37,7 @@ class CellProblems(compare.Problems):
 
     def add(self, where, text):
         self.count += 1
-        self.cells[self.cell].append(f"{where.split(' ', 2)[-1]}: {text}")
+        self.cells[self.cell].append(f"{NUMBER.sub('', where)}: {text}")
 
 
 def drops_of(row):
@@ -56,7 +58,10 @@ def compare_report(problems, truth, report):
     by_pid = collections.defaultdict(list)
     for socket in truth["sockets"]:
         by_pid[socket["pid"]].append(socket)
-    processes = {p["pid"]: p for p in report["processes"]}
+    processes = {}
+    for process in report["processes"]:  # a number that came again belongs to one that did nothing
+        if process["sockets"] or process["pid"] not in processes:
+            processes[process["pid"]] = process
     for cell in truth["cells"]:
         problems.cell = cell["cell"]
         if cell["result"] != "ran":
@@ -68,11 +73,16 @@ def compare_report(problems, truth, report):
 
 
 def print_problems(problems):
+    """By what is wrong, as one thing is wrong with many cells."""
     if not problems.count:
         return
-    for cell, texts in list(problems.cells.items())[:MOST]:
-        for text in dict.fromkeys(texts):
-            print(f"{cell}: {text}", file=sys.stderr)
+    cells_of = collections.defaultdict(dict)
+    for cell, texts in problems.cells.items():
+        for text in texts:
+            cells_of[ADDRESS.sub("…", text)][cell] = True
+    for text, cells in sorted(cells_of.items(), key=lambda item: -len(item[1])):
+        more = f", and {len(cells) - MOST} more" if len(cells) > MOST else ""
+        print(f"{text}: {', '.join(list(cells)[:MOST])}{more}", file=sys.stderr)
     print(f"{len(problems.cells)} cells are wrong", file=sys.stderr)
 
 

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * exact [-d DIR] [-H HOOK] [-s SEEN] [-l] [PATTERN...]: one table of cells, each a way to move
+ * exact [-d DIR] [-H HOOK] [-u] [-l] [PATTERN...]: one table of cells, each a way to move
  * bytes (or to fail to) through sockets of one family. The cells of all families with all ways that
  * fit them are tried, or those that one of the patterns (fnmatch(3)) names: "udp4/send-*".
  *
- * -H HOOK   the hook of socket_bytes that the program is traced with: what that one cannot see by
- *           its nature (column seen_by) is expected to be absent
- * -s SEEN   "all": only cells that all hooks see; "not calls": only the rest
- * -d DIR    where paths of Unix sockets are made
- * -l        prints the names of the cells and does nothing
+ * -H HOOK   of the cells, only those that this hook of socket_bytes sees (column seen_by)
+ * -u        only those that it cannot see; what they move is in no account, except as
+ * "unseen_bytes" -d DIR    where paths of Unix sockets are made -l        prints the names of the
+ * cells and does nothing
  *
  * Its account has, beside the sockets, what became of each cell: {"cell", "pid", "result", "why",
  * "unseen_bytes", "drops"}; "skipped" is what this kernel cannot do. tests/e2e/lib/exact.py reads
@@ -27,8 +26,6 @@
 #define MAX_CELLS 4000
 #define LIMIT	  20 /* s for one cell; it only turns a hang into a failure */
 
-static const char *const seen_by[] = {[ALL_HOOKS] = "all", [NOT_CALLS] = "not calls"};
-
 enum { UNTRIED, RAN, SKIPPED, FAILED };
 
 struct outcome {
@@ -46,11 +43,11 @@ static const char *const results[] = {"untried", "ran", "skipped", "failed"};
 static struct outcome *outcomes; /* shared with the cells' processes */
 static unsigned int nr_cells;
 static struct outcome *own;
-static const char *wanted_seen; /* NULL: any */
+static int hook_sees = NO_HOOK; /* ways up to this */
 static char **patterns;
 
 char buffer[BUFFER], other[BUFFER];
-bool rings_are_seen = true;
+bool is_unseen;
 uint64_t unseen_bytes;
 
 /* --- one cell ----------------------------------------------------------------------------------
@@ -93,7 +90,7 @@ static void enter_datagrams(struct cell *c)
 {
 	struct endpoint_counts *a = &c->ea->counts, *b = &c->eb->counts;
 
-	if (!(c->family->is & UDP) || (c->way->seen_by == NOT_CALLS && !rings_are_seen))
+	if (!(c->family->is & UDP) || is_unseen)
 		return;
 	figure(c->ea, "udp.datagrams_sent", a->send_calls + c->datagrams_sent, c->sent_unknown);
 	figure(c->ea, "udp.datagrams_received", 0, false);
@@ -132,14 +129,29 @@ static void try_cell(struct outcome *o)
 	cell_over(RAN, "");
 }
 
+/* A report tells the cells by their numbers: one that was another's does nothing. */
+static bool is_used(pid_t pid)
+{
+	for (unsigned int i = 0; i < nr_cells; i++)
+		if (outcomes[i].pid == pid)
+			return true;
+	return false;
+}
+
 static void run_cell(struct outcome *o)
 {
-	pid_t pid = net_fork();
+	int status;
 
-	if (!pid)
-		try_cell(o);
-	o->pid = pid;
-	if (truth_reap(pid, NULL) != 0 && o->result == UNTRIED) {
+	do {
+		pid_t pid = net_fork();
+
+		if (!pid && !is_used(syscall(SYS_getpid)))
+			try_cell(o);
+		if (!pid)
+			_exit(0);
+		status = truth_reap(pid, NULL);
+	} while (!status && o->result == UNTRIED);
+	if (status || o->result == UNTRIED) {
 		o->result = FAILED;
 		strcpy(o->why, "it hung, or was killed");
 	}
@@ -158,7 +170,7 @@ static bool is_wanted(const struct outcome *o)
 {
 	char name[64];
 
-	if (wanted_seen && strcmp(wanted_seen, seen_by[o->way->seen_by]))
+	if ((o->way->seen_by > hook_sees) != is_unseen)
 		return false;
 	snprintf(name, sizeof(name), "%s/%s", o->family->name, o->way->name);
 	for (char **pattern = patterns; *pattern; pattern++)
@@ -235,13 +247,13 @@ int main(int argc, char **argv)
 	bool lists = false;
 	int option, failed = 0;
 
-	while ((option = truth_getopt(argc, argv, "d:H:s:l")) != -1) {
+	while ((option = truth_getopt(argc, argv, "d:H:ul")) != -1) {
 		if (option == 'd')
 			dir = optarg;
 		else if (option == 'H')
-			rings_are_seen = strcmp(optarg, "calls") != 0;
-		else if (option == 's')
-			wanted_seen = optarg;
+			hook_sees = strcmp(optarg, "calls") ? NOT_CALLS : ALL_HOOKS;
+		else if (option == 'u')
+			is_unseen = true;
 		else
 			lists = true;
 	}

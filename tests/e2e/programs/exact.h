@@ -35,10 +35,11 @@ enum {
 	HANGS_UP = 16384,    /* who closes with bytes unread resets the other end */
 };
 
-/* Which hooks of socket_bytes see a way. */
+/* Which hooks of socket_bytes see a way: each sees what those before it do. */
 enum {
 	ALL_HOOKS,
 	NOT_CALLS, /* no system call of its own */
+	NO_HOOK,   /* and around all functions that could be hooked; a report counts it as lost */
 };
 
 struct cell;
@@ -83,7 +84,7 @@ struct cell {
 };
 
 extern char buffer[BUFFER], other[BUFFER];
-extern bool rings_are_seen;   /* by the hook that the program is traced with */
+extern bool is_unseen;	      /* the hook that the program is traced with sees no cell */
 extern uint64_t unseen_bytes; /* that are in no account because of that */
 
 /* Ends the cell: this kernel cannot do it. With the text of errno if that is not 0. */

@@ -69,10 +69,11 @@ static long one_out(struct cell *c, int op, size_t n, int flags)
 
 static void out(struct cell *c)
 {
+	c->sent_unknown = c->way->op == AIO_WRITE;
 	for (int i = 0; i < TIMES; i++) {
 		long ret = one_out(c, c->way->op, LEN + i, c->way->mode);
 
-		if (c->way->seen_by == NOT_CALLS)
+		if (c->way->op == AIO_WRITE)
 			sent_unseen(c->ea, ret);
 		else
 			sent(c->ea, ret);
@@ -296,7 +297,7 @@ static void in(struct cell *c)
 		put(c, LEN + i);
 		arrived(c, LEN + i);
 		ret = one_in(c, c->way->op, sizeof(other), c->way->mode);
-		if (c->way->seen_by == NOT_CALLS)
+		if (c->way->op == AIO_READ)
 			received_unseen(c->eb, 0, ret);
 		else
 			received(c->eb, c->way->mode, ret);

@@ -340,7 +340,6 @@ static void ring_out_fails(struct cell *c)
 	bool more;
 
 	ring_open(c, c->way->op);
-	c->sent_unknown = true;
 	cell_check(c, shutdown(c->a, SHUT_WR) == 0, "shutdown");
 	for (int i = 0; i < TIMES; i++) {
 		prepare(c, ring_next(c->way->op, c->a), buffer, LEN, MSG_NOSIGNAL);
@@ -354,7 +353,6 @@ static void ring_out_nowhere(struct cell *c)
 	bool more;
 
 	ring_open(c, c->way->op);
-	c->sent_unknown = true;
 	for (int i = 0; i < TIMES; i++) {
 		prepare(c, ring_next(c->way->op, c->a), (char *)8, LEN, 0);
 		ring_submit(c);
@@ -389,7 +387,14 @@ const struct way ring_ways[] = {
 	IN_EACH_MODE("recv-peek", 0, 0, 0, ring_in_peek, IORING_OP_RECV),
 	IN_EACH_MODE("recv-trunc", 0, TELLS_LENGTH, 0, ring_in_trunc, IORING_OP_RECV),
 	IN_EACH_MODE("recv-multishot", 0, 0, 0, ring_in_again, IORING_OP_RECV),
-	IN_EACH_MODE("splice-out", 0, 0, 0, ring_in_splice, IORING_OP_SPLICE),
+	IN_EACH_MODE("splice-out", 0, MESSAGES | MPTCP, 0, ring_in_splice, IORING_OP_SPLICE),
+	/* Of these the kernel takes the bytes by functions of their own. */
+	{"ring-splice-out", STREAM, TCP | UNIX, 0, NO_HOOK, ring_in_splice, IORING_OP_SPLICE,
+	 PLAIN},
+	{"ring-async-splice-out", STREAM, TCP | UNIX, 0, NO_HOOK, ring_in_splice, IORING_OP_SPLICE,
+	 WORKER},
+	{"ring-sqpoll-splice-out", STREAM, TCP | UNIX, 0, NO_HOOK, ring_in_splice, IORING_OP_SPLICE,
+	 POLLER},
 	IN_EACH_MODE("recv-waits", 0, 0, 0, ring_waits_in, IORING_OP_RECV),
 	IN_EACH_MODE("recvmsg-waits", 0, 0, 0, ring_waits_in, IORING_OP_RECVMSG),
 	IN_EACH_MODE("read-waits", 0, 0, 0, ring_waits_in, IORING_OP_READ),

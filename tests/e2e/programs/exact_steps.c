@@ -53,19 +53,19 @@ long received(struct endpoint *e, int flags, long ret)
 /* EAGAIN within io_uring is a try of the kernel's own, even where the process learns of it. */
 static bool counts(long ret)
 {
-	return rings_are_seen && !(ret == -1 && errno == EAGAIN);
+	return !is_unseen && !(ret == -1 && errno == EAGAIN);
 }
 
 long sent_unseen(struct endpoint *e, long ret)
 {
-	if (!rings_are_seen && ret > 0)
+	if (is_unseen && ret > 0)
 		unseen_bytes += ret;
 	return counts(ret) ? sent(e, ret) : ret;
 }
 
 long received_unseen(struct endpoint *e, int flags, long ret)
 {
-	if (!rings_are_seen && ret > 0 && !(flags & MSG_PEEK))
+	if (is_unseen && ret > 0 && !(flags & MSG_PEEK))
 		unseen_bytes += ret;
 	return counts(ret) ? received(e, flags, ret) : ret;
 }
