@@ -82,7 +82,8 @@ static __always_inline bool is_restart(__u32 error)
  * be tried again: after a signal, or by io_uring once the socket is ready. Nor where messages went
  * before it, in sendmmsg(2) and recvmmsg(2): what these return says (many_returned()).
  */
-static __noinline int is_result(struct task_record *t, const struct moved *m, __u32 index)
+static __noinline int is_result(struct task_record *t, struct sock *sk, const struct moved *m,
+				__u32 index, bool receives)
 {
 	__u32 error, op;
 
@@ -94,6 +95,10 @@ static __noinline int is_result(struct task_record *t, const struct moved *m, __
 	if (m->op)
 		return 1;
 	op = op_under_way(t);
+	/* Where entries are not seen, the call may have returned, and io_uring be at work. */
+	if (!detail_full && ((op != OP_SPLICE && !!op_receives(op) != receives) ||
+			     sock_of_fd(current_arg(0)) != (__u64)sk))
+		op = OP_NONE;
 	if (op == OP_SEND_MANY || op == OP_RECEIVE_MANY) {
 		t->failed_sock = index;
 		return 0;
@@ -338,7 +343,7 @@ static __noinline int sock_sent(struct cpu_slot *slot, struct sock *sk, const st
 		take_off_base(s, m->ret > 0 ? m->ret : 0, 0);
 	note_way(s, t, m);
 	if (m->ret < 0) {
-		if (!piece && is_result(t, m, index))
+		if (!piece && is_result(t, sk, m, index, false))
 			ADD(c->send_errors, 1);
 		return 0;
 	}
@@ -388,7 +393,7 @@ static __noinline int sock_received(struct cpu_slot *slot, struct sock *sk, cons
 		take_off_base(s, 0, m->ret > 0 && !(m->flags & MSG_PEEK) ? m->ret : 0);
 	note_way(s, t, m);
 	if (m->ret < 0) {
-		if (is_result(t, m, index))
+		if (is_result(t, sk, m, index, true))
 			ADD(c->receive_errors, 1);
 		return 0;
 	}
@@ -446,7 +451,6 @@ static __always_inline struct sock_counts *own_counts(struct task_record *t, __u
 GLOBAL int sent_in_pieces(__u32 fd, long ret)
 {
 	struct task_record *t = current_record();
-	struct moved m = {.ret = ret, .op = OP_SENDFILE};
 	struct sock_counts *c = NULL;
 	struct sock_record *s;
 	__u32 index = 0;
@@ -466,7 +470,7 @@ GLOBAL int sent_in_pieces(__u32 fd, long ret)
 	if (!c)
 		return 0;
 	if (ret < 0) {
-		if (is_result(t, &m, index))
+		if (!is_restart(-ret))
 			ADD(c->send_errors, 1);
 		return 0;
 	}

@@ -167,7 +167,8 @@ int BPF_PROG(io_uring_queue_async_work, struct io_kiocb *req, int rw)
 	struct task_record *t;
 	__u64 sk;
 
-	if (!tracing || req->opcode != IORING_OP_SPLICE)
+	/* By the results of calls nothing of io_uring is seen. */
+	if (!tracing || bytes_by_calls || req->opcode != IORING_OP_SPLICE)
 		return 0;
 	t = current_record();
 	if (!t)

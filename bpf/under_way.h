@@ -49,14 +49,14 @@ static __always_inline __u32 op_of(__u32 key)
 }
 
 /*
- * What the call that @t is in does to sockets. OP_NONE also for all that io_uring does, on its own
- * threads or in io_uring_enter(2).
+ * What the call that @t is in does to sockets. OP_NONE also for all that io_uring does: on its own
+ * threads, in io_uring_enter(2), or on the way out of any call, when that has returned already.
  */
 static __always_inline __u32 op_under_way(const struct task_record *t)
 {
 	__u32 key = t->call;
 
-	if (unlikely(t->is_kernel))
+	if (unlikely(t->is_kernel) || (detail_full && key == CALL_NONE))
 		return OP_NONE;
 	if (!detail_full || unlikely(key >= KEYS))
 		key = current_key();
