@@ -6,6 +6,7 @@
  * same CPU, does for the datagrams that found no room. (The tracepoint udp_fail_queue_rcv_skb came
  * after kfree_skb before 6.10, and not at all for IPv6.)
  */
+#include "packet.h"
 #include "sockets.h"
 
 static __always_inline void count_drop(struct drop_key *key, __u32 len, __u64 now)
@@ -28,26 +29,44 @@ static __always_inline void count_drop(struct drop_key *key, __u32 len, __u64 no
 	d->last_ns = now;
 }
 
-#define UDP_HEADER_LEN 8
-
-/* A datagram's payload; where it was dropped tells whether its header still counts in its length.
+/*
+ * The kernel frees at kfree_skb, too, what it has done with: the FIN of a connection that is
+ * closed, an acknowledgement that came late, the answer to a probe (keepalive). A TCP segment
+ * without payload that is freed for one of these reasons is no loss, unless it asks for a
+ * connection.
  */
-static __always_inline __u32 payload_len(struct sk_buff *skb)
-{
-	__u64 at = BPF_CORE_READ(skb, data) - BPF_CORE_READ(skb, head);
-	__u32 len = BPF_CORE_READ(skb, len);
+#define NO_LOSS_WITHOUT_PAYLOAD(REASON)          \
+	REASON(SKB_DROP_REASON_NOT_SPECIFIED)    \
+	REASON(SKB_DROP_REASON_NO_SOCKET)        \
+	REASON(SKB_DROP_REASON_TCP_OLD_SEQUENCE) \
+	REASON(SKB_DROP_REASON_TCP_RESET)        \
+	REASON(SKB_DROP_REASON_TCP_CLOSE)        \
+	REASON(SKB_DROP_REASON_TCP_OLD_ACK)      \
+	REASON(SKB_DROP_REASON_QUEUE_PURGE)
 
-	if (at == BPF_CORE_READ(skb, transport_header) && len >= UDP_HEADER_LEN)
-		return len - UDP_HEADER_LEN;
-	return len;
+/* Numbers differ between kernels, and not every kernel has every reason. */
+#define REASON_IS(reason, name)                                    \
+	(bpf_core_enum_value_exists(enum skb_drop_reason, name) && \
+	 (reason) == bpf_core_enum_value(enum skb_drop_reason, name))
+#define OR_REASON_IS(name) || REASON_IS(reason, name)
+
+static __always_inline bool is_no_loss(const struct packet *p, __u32 reason)
+{
+	if (p->protocol != IPPROTO_TCP || p->payload || p->tcp_flags & TCP_SYN)
+		return false;
+	return reason == REASON_NONE NO_LOSS_WITHOUT_PAYLOAD(OR_REASON_IS);
 }
 
 static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, struct sock *sk)
 {
 	struct drop_key key = {.reason = reason};
 	struct sock_record *s = NULL;
-	__u32 index = 0, fill, len = BPF_CORE_READ(skb, len);
+	struct packet packet = {};
+	__u32 index = 0, fill, len = skb->len;
 
+	look_at_packet(&packet, skb);
+	if (is_no_loss(&packet, reason))
+		return 0;
 	if (MUTATED(DROP))
 		return 0;
 	if (sk)
@@ -60,8 +79,7 @@ static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, st
 		ADD(s->drops, 1);
 		s->has_drops = 1;
 		key.sock = index;
-		if (s->protocol == PROTO_UDP)
-			len = payload_len(skb);
+		len = packet.payload;
 	} else {
 		key.where = where;
 	}

@@ -37,6 +37,16 @@ enum bpf_map_type {
 };
 /* Its number is the kernel's own business: only its existence is asked for. */
 enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158, BPF_FUNC_task_pt_regs = 175 };
+/* So are these: the programs take the numbers from the running kernel. */
+enum skb_drop_reason {
+	SKB_DROP_REASON_NOT_SPECIFIED = 2,
+	SKB_DROP_REASON_NO_SOCKET,
+	SKB_DROP_REASON_TCP_OLD_SEQUENCE,
+	SKB_DROP_REASON_TCP_RESET,
+	SKB_DROP_REASON_TCP_CLOSE,
+	SKB_DROP_REASON_TCP_OLD_ACK,
+	SKB_DROP_REASON_QUEUE_PURGE,
+};
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 enum { BPF_F_MMAPABLE = 1 << 10 };
 enum { BPF_RB_FORCE_WAKEUP = 2 };
@@ -131,7 +141,8 @@ struct sk_buff_head {
 
 struct sk_buff {
 	unsigned int len;
-	__u16 transport_header;
+	__be16 protocol;
+	__u16 network_header, transport_header; /* from head */
 	unsigned char *head, *data;
 	char cb[48];
 };
