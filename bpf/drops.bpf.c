@@ -6,8 +6,9 @@
  * same CPU, does for the datagrams that found no room. (The tracepoint udp_fail_queue_rcv_skb came
  * after kfree_skb before 6.10, and not at all for IPv6.)
  */
+#include "arch.h"
+#include "descriptors.h"
 #include "packet.h"
-#include "sockets.h"
 
 static __always_inline void count_drop(struct drop_key *key, __u32 len, __u64 now)
 {
@@ -57,14 +58,75 @@ static __always_inline bool is_no_loss(const struct packet *p, __u32 reason)
 	return reason == REASON_NONE NO_LOSS_WITHOUT_PAYLOAD(OR_REASON_IS);
 }
 
-static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, struct sock *sk)
+/* Raw sockets and the like do not count what their filter does not want. */
+static __always_inline bool counts_drop(const struct sock_record *s, __u32 reason)
+{
+	return s->protocol == PROTO_UDP || s->protocol == PROTO_UDPLITE ||
+	       !(REASON_IS(reason, SKB_DROP_REASON_SOCKET_FILTER) ||
+		 REASON_IS(reason, SKB_DROP_REASON_SECURITY_HOOK));
+}
+
+static __always_inline void sock_dropped(struct sock_record *s, struct sock *sk, __u32 reason)
+{
+	__u32 fill = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+
+	if (fill > s->queue_peak)
+		s->queue_peak = fill;
+	s->receive_buffer = BPF_CORE_READ(sk, sk_rcvbuf);
+	if (counts_drop(s, reason))
+		ADD(s->drops, 1);
+	s->has_drops = 1;
+}
+
+/*
+ * A datagram that is thrown away while it is read (its checksum is wrong, or the reader's buffer no
+ * memory) has left the queue, and the kernel does not name the socket. It is that of the call under
+ * way, if this has one for its first argument and the kernel has counted there what was not seen.
+ * The calls that wait for several (poll(2)) check the first datagram, too: then nobody knows.
+ */
+static __noinline struct sock *socket_read_now(__u16 port)
+{
+	struct sock_record *s;
+	struct pt_regs *regs;
+	struct sock *sk;
+	__u32 index = 0;
+	__u64 fd;
+
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return NULL;
+	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	fd = arch_call_arg(regs, 0, is_compat());
+	sk = fd <= (__u32)-1 ? (struct sock *)sock_of_fd(fd) : NULL;
+	s = sk ? sock_find(sk, &index) : NULL;
+	if (!s || !sock_matches(s, inode_of(sk)) || s->local_port != port)
+		return NULL;
+	return kernel_drops(address_of(sk)) - (__u32)s->base_drops > s->drops ? sk : NULL;
+}
+
+static __always_inline struct sock *unnamed_sock(const struct packet *p)
+{
+	struct sock *sk;
+
+	if (p->protocol != IPPROTO_UDP || !p->is_unpacked)
+		return NULL;
+	sk = socket_read_now(p->to_port);
+	if (!sk)
+		ADD(drops_when_read[p->to_port], 1);
+	return sk;
+}
+
+/* @is_named: the kernel tells the socket where it knows it. */
+static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, struct sock *sk,
+			      bool is_named)
 {
 	struct drop_key key = {.reason = reason};
 	struct sock_record *s = NULL;
 	struct packet packet = {};
-	__u32 index = 0, fill, len = skb->len;
+	__u32 index = 0, len = skb->len;
 
 	look_at_packet(&packet, skb);
+	if (!sk && is_named)
+		sk = unnamed_sock(&packet);
 	if (is_no_loss(&packet, reason))
 		return 0;
 	if (MUTATED(DROP))
@@ -72,12 +134,7 @@ static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, st
 	if (sk)
 		s = sock_find(sk, &index);
 	if (s && sock_matches(s, inode_of(sk))) {
-		fill = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
-		if (fill > s->queue_peak)
-			s->queue_peak = fill;
-		s->receive_buffer = BPF_CORE_READ(sk, sk_rcvbuf);
-		ADD(s->drops, 1);
-		s->has_drops = 1;
+		sock_dropped(s, sk, reason);
 		key.sock = index;
 		len = packet.payload;
 	} else {
@@ -91,7 +148,7 @@ static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, st
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(kfree_skb_sock, struct sk_buff *skb, void *where, __u32 reason, struct sock *sk)
 {
-	return tracing ? dropped(skb, (__u64)where, reason, sk) : 0;
+	return tracing ? dropped(skb, (__u64)where, reason, sk, true) : 0;
 }
 
 static __always_inline struct sock *failed_sock(struct sk_buff *skb)
@@ -105,13 +162,13 @@ static __always_inline struct sock *failed_sock(struct sk_buff *skb)
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(kfree_skb_reason, struct sk_buff *skb, void *where, __u32 reason)
 {
-	return tracing ? dropped(skb, (__u64)where, reason, failed_sock(skb)) : 0;
+	return tracing ? dropped(skb, (__u64)where, reason, failed_sock(skb), false) : 0;
 }
 
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(kfree_skb_plain, struct sk_buff *skb, void *where)
 {
-	return tracing ? dropped(skb, (__u64)where, REASON_NONE, failed_sock(skb)) : 0;
+	return tracing ? dropped(skb, (__u64)where, REASON_NONE, failed_sock(skb), false) : 0;
 }
 
 SEC("fexit/__udp_enqueue_schedule_skb")

@@ -24,7 +24,7 @@ GLOBAL int sock_refresh(__u32 index, __u64 address)
 		if (s->protocol == PROTO_TCP)
 			tcp_read_books(s, sk);
 		if (b->kernel_sent == b->seen_sent && b->kernel_received == b->seen_received &&
-		    (s->protocol != PROTO_UDP || b->kernel_drops == b->seen_drops))
+		    (s->protocol == PROTO_TCP || b->kernel_drops == b->seen_drops))
 			break;
 		asm volatile("" ::: "memory");
 	}

@@ -258,5 +258,6 @@ int list_sockets(struct bpf_iter__task_file *ctx)
 	fill_name(index, address_of(sk));
 	refresh_queue(s, sk);
 	sock_refresh(index, address_of(sk));
+	s->refreshed_in = nr_snapshots;
 	return 0;
 }

@@ -27,3 +27,4 @@ __u32 nr_ended_sockets = 0, nr_new_sockets = 0;
 const volatile __u32 wake_up_after_sockets = 1;
 const volatile bool bytes_by_calls = false;
 __u32 listens_in[65536] = {};
+__u32 drops_when_read[65536] = {};

@@ -196,6 +196,8 @@ extern const volatile __u32 wake_up_after_sockets;
 extern const volatile bool bytes_by_calls;
 /* The network namespace in which a traced process has been listening, by TCP port; 0: none has. */
 extern __u32 listens_in[65536];
+/* Datagrams thrown away while they were read, nobody knows from which socket, by its port. */
+extern __u32 drops_when_read[65536];
 
 static __always_inline void lose(enum lost_reason reason)
 {

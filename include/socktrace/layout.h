@@ -336,9 +336,10 @@ struct sock_record {
 	/* what calls under way at the look numbered busy_snapshot may have moved, uncounted */
 	__u64 busy_snapshot, busy_sent, busy_received;
 
-	__u64 snapshot;	   /* number of the last snapshot that met it */
-	__u32 holders;	   /* processes that hold it, by that snapshot */
-	__u32 last_holder; /* the last one counted */
+	__u64 snapshot;	    /* number of the last snapshot that met it, or of when it was made */
+	__u64 refreshed_in; /* number of the snapshot that read the books last */
+	__u32 holders;	    /* processes that hold it, by that snapshot */
+	__u32 last_holder;  /* the last one counted */
 
 	__be16 remote_port;
 	__u16 local_port;

@@ -60,3 +60,78 @@ nobodys() {
 	# The end that has closed waits yet, or has been made a record of that time.
 	(($(nobodys TCP_ABORT_ON_DATA tcp_v4_do_rcv) + $(nobodys NOT_SPECIFIED tcp_v4_rcv) >= 1))
 }
+
+# --- what sockets count themselves -----------------------------------------------------------
+
+# by_protocol: drops of the sockets of the program, by protocol, where there are any.
+by_protocol() {
+	value "$T/report.json" '(lambda all: {k: sum(n for name, n in all if name == k)
+		for k in sorted({name for name, n in all if n})})([(s["protocol"], d["packets"])
+		for p in r["processes"] for s in p["sockets"] for d in s["drops"].values()])'
+}
+
+# as_counted: all that the sockets have counted is there, and no more.
+as_counted() {
+	echo "$(by_protocol), by the kernel $(value "$T/truth.json" 'r["drops"]')"
+	[[ $(by_protocol) == "$(value "$T/truth.json" 'dict(sorted(r["drops"].items()))')" ]]
+}
+
+# audit: of UDP drops, of the one program with such sockets: [[observed, expected, ok]].
+audit() {
+	value "$T/report.json" '[[a["observed"], a["expected"], a["ok"]] for a in r["audits"]
+		if a["name"] == "udp_drops"]'
+}
+
+@test "what raw, ping, packet and UDP sockets count as dropped is all in their rows" {
+	alone full
+	as_counted
+	[[ $(value "$T/truth.json" 'min(r["drops"].values()) > 50') == True ]]
+	[[ $(audit) == *"True]]" ]]
+	# How many bytes nobody has seen is not known.
+	"$ROOT/tests/unit/check_schema.py" "$T/report.json"
+	"$SOCKTRACE" report -F json "$T/report.json" | cmp - "$T/report.json"
+	"$SOCKTRACE" report "$T/report.json" | grep -E ' raw .* NOT_TRACED +[0-9]+ +- +- +-$'
+}
+
+@test "the same where no event tells the socket" {
+	OPTIONS=(--hook drops=plain)
+	alone full
+	as_counted
+	[[ $(audit) == *"None]]" ]]
+}
+
+@test "what the filter of a raw socket does not want is not counted a second time" {
+	alone filtered
+	as_counted
+}
+
+@test "datagrams with a wrong checksum belong to the socket that is read" {
+	alone wrong recv
+	as_counted
+	[[ $(owned) == "{'UDP_CSUM': 5}" && $(audit) == "[[5, 5, True]]" ]]
+}
+
+@test "where poll(2) finds the wrong checksum, the socket has the drops and the audit is not known" {
+	alone wrong poll
+	as_counted
+	[[ $(owned) == "{'NOT_TRACED': 5}" && $(audit) == "[[None, None, None]]" ]]
+}
+
+@test "a datagram thrown away by recv(2) into a bad address belongs to the socket" {
+	alone bad_address
+	as_counted
+	[[ $(value "$T/truth.json" '[r["failed"], r["received"]]') == "[-1, 200]" ]]
+	[[ $(value "$T/truth.json" 'r["drops"]') == "{'udp': 1}" && $(audit) == "[[1, 1, True]]" ]]
+}
+
+@test "an end that was seen holds the audit of drops; one look of before does not" {
+	local early
+	for early in none dup; do
+		alone closed "$early" close
+		as_counted
+		[[ $(audit) == "[[47, 47, True]]" ]]
+		alone closed "$early" close_range
+		as_counted
+		[[ $(audit) == "[[None, None, None]]" ]]
+	done
+}

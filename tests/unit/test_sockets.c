@@ -570,6 +570,34 @@ static void test_drops_are_kept_in_order_and_once(void **state)
 	assert_int_equal(d.nr, 0);
 }
 
+static void test_bytes_of_drops_are_known_if_all_of_them_are(void **state)
+{
+	struct drops all = {0}, some = {0}, none = {0};
+	struct drop *d;
+
+	(void)state;
+	d = drops_get(&some, "A", NULL);
+	d->packets = 2;
+	d->bytes = 100;
+	d->first_ns = 5;
+	d = drops_get(&none, "A", NULL);
+	d->packets = 3;
+	d->bytes = METRIC_UNKNOWN;
+	drops_merge(&all, &none);
+	assert_int_equal(all.items[0].bytes, METRIC_UNKNOWN);
+	drops_merge(&all, &some);
+	assert_int_equal(all.items[0].packets, 5);
+	assert_int_equal(all.items[0].bytes, METRIC_UNKNOWN);
+	assert_int_equal(all.items[0].first_ns, 5);
+	drops_free(&all);
+	drops_merge(&all, &some);
+	drops_merge(&all, &some);
+	assert_int_equal(all.items[0].bytes, 200);
+	drops_free(&all);
+	drops_free(&some);
+	drops_free(&none);
+}
+
 /* --- copies and order ------------------------------------------------------------------------ */
 
 static void test_a_copy_goes_on_by_itself(void **state)
@@ -679,6 +707,7 @@ int main(void)
 		cmocka_unit_test(test_durations_become_percentiles),
 		cmocka_unit_test(test_drops_and_books_are_summed),
 		cmocka_unit_test(test_drops_are_kept_in_order_and_once),
+		cmocka_unit_test(test_bytes_of_drops_are_known_if_all_of_them_are),
 		cmocka_unit_test(test_a_copy_goes_on_by_itself),
 		cmocka_unit_test(test_moving_takes_all_sockets_along),
 		cmocka_unit_test(test_the_busiest_comes_first),

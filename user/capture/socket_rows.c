@@ -209,6 +209,38 @@ void socket_rows_add_drops(struct socket_reader *r, uint32_t index, struct drops
 	}
 }
 
+/*
+ * Whether the kernel's count of drops was read at the socket's end, or at this report's own look:
+ * one of before, at the end of a duplicate of its descriptor for instance, may have grown.
+ */
+static bool has_last_drops(const struct socket_reader *r, const struct sock_record *s)
+{
+	if (s->state == RECORD_LIVE)
+		return s->refreshed_in == kernel_nr_snapshots(r->kernel);
+	return s->is_end_seen;
+}
+
+static uint64_t missing_drops(const struct sock_record *s)
+{
+	const struct sock_books *b = &s->books;
+
+	return b->kernel_drops > b->seen_drops ? b->kernel_drops - b->seen_drops : 0;
+}
+
+/* What the socket counted and no event told of. A TCP socket's counter counts other things, too. */
+static void add_untraced_drops(const struct socket_reader *r, const struct sock_record *s,
+			       struct drops *drops)
+{
+	struct drop *d;
+
+	if (s->protocol == PROTO_TCP || s->protocol == PROTO_MPTCP || !missing_drops(s) ||
+	    !has_last_drops(r, s))
+		return;
+	d = drops_get(drops, "NOT_TRACED", NULL);
+	d->packets = missing_drops(s);
+	d->bytes = METRIC_UNKNOWN;
+}
+
 /* --- books ------------------------------------------------------------------------------ */
 
 /* One direction of a socket's books: what was counted of it, and what the kernel has. */
@@ -336,29 +368,38 @@ static void fill_tcp_books(struct socket_reader *r, const struct sock_record *s,
 /* The kernel counts a drop before it tells of it: on every CPU one may be between the two. */
 static bool may_be_dropping(const struct socket_reader *r, const struct sock_record *s)
 {
-	return s->state == RECORD_LIVE && s->books.seen_drops < s->books.kernel_drops &&
-	       s->books.kernel_drops - s->books.seen_drops <= kernel_nr_cpus(r->kernel);
+	return s->state == RECORD_LIVE && missing_drops(s) &&
+	       missing_drops(s) <= kernel_nr_cpus(r->kernel);
+}
+
+/* Why the kernel may have counted drops that were not seen; NULL: it may not. */
+static const char *why_drops_missing(const struct socket_reader *r, const struct sock_record *s)
+{
+	if (may_be_dropping(r, s))
+		return "a drop was under way";
+	if (!missing_drops(s))
+		return NULL;
+	if (!kernel_hook_is(r->kernel, "drops", "socket"))
+		return "this kernel does not tell for every drop which socket had it";
+	if (missing_drops(s) <= kernel_drops_when_read(r->kernel, s->local_port))
+		return "datagrams were thrown away while they were read (a wrong checksum, a bad "
+		       "address), and the kernel does not tell which socket had them";
+	return NULL;
 }
 
 static void fill_udp_books(const struct socket_reader *r, const struct sock_record *s,
 			   struct socket *out)
 {
-	const char *why = NULL;
-
 	if (!kernel_has_probe(r->kernel, "drops"))
 		return;
-	if (!s->is_refreshed) {
+	if (!s->is_refreshed || !has_last_drops(r, s)) {
 		out->books.drops.nr_unknown = 1;
 		out->books.why_unknown =
 			"it was closed, and the kernel's count with it, before that was read";
 		return;
 	}
-	if (may_be_dropping(r, s))
-		why = "a drop was under way";
-	else if (!kernel_hook_is(r->kernel, "drops", "socket") &&
-		 s->books.seen_drops < s->books.kernel_drops)
-		why = "this kernel does not tell for every drop which socket had it";
-	fill_book(why, s->books.seen_drops, s->books.kernel_drops, &out->books, &out->books.drops);
+	fill_book(why_drops_missing(r, s), s->books.seen_drops, s->books.kernel_drops, &out->books,
+		  &out->books.drops);
 }
 
 /* --- rows ------------------------------------------------------------------------------- */
@@ -377,6 +418,15 @@ static uint32_t drops_owner(const struct sock_record *s, struct process **proces
 	return processes[s->owner] ? s->owner : s->process;
 }
 
+static void add_drops(struct socket_reader *r, uint32_t index, struct drops *drops)
+{
+	const struct sock_record *s = sock_at(r, index);
+
+	if (s->has_drops)
+		socket_rows_add_drops(r, index, drops);
+	add_untraced_drops(r, s, drops);
+}
+
 static void add_first_row(struct socket_reader *r, uint32_t index, struct process **processes)
 {
 	const struct sock_record *s = sock_at(r, index);
@@ -391,8 +441,8 @@ static void add_first_row(struct socket_reader *r, uint32_t index, struct proces
 		fill_udp(s, &out);
 		fill_udp_books(r, s, &out);
 	}
-	if (s->has_drops && drops_owner(s, processes) == s->process)
-		socket_rows_add_drops(r, index, &out.drops);
+	if (drops_owner(s, processes) == s->process)
+		add_drops(r, index, &out.drops);
 	process_add_socket(processes[s->process], &out);
 }
 
@@ -408,8 +458,8 @@ static void add_further_rows(struct socket_reader *r, uint32_t index, struct pro
 		if (!processes[u->process])
 			continue;
 		begin_row(r, s, &u->counts, &out);
-		if (s->has_drops && drops_owner(s, processes) == u->process)
-			socket_rows_add_drops(r, index, &out.drops);
+		if (drops_owner(s, processes) == u->process)
+			add_drops(r, index, &out.drops);
 		process_add_socket(processes[u->process], &out);
 	}
 }

@@ -163,6 +163,11 @@ uint32_t kernel_take_new_sockets(struct kernel *k)
 	return __atomic_exchange_n(&k->skel->bss->nr_new_sockets, 0, __ATOMIC_SEQ_CST);
 }
 
+uint32_t kernel_drops_when_read(const struct kernel *k, uint16_t port)
+{
+	return k->skel->bss->drops_when_read[port];
+}
+
 bool kernel_listens_on(const struct kernel *k, uint16_t port)
 {
 	return k->skel->bss->listens_in[port];

@@ -46,8 +46,13 @@ void drops_merge(struct drops *into, const struct drops *from)
 		const struct drop *f = &from->items[i];
 		struct drop *to = drops_get(into, f->reason, f->where);
 
+		if (!to->packets)
+			to->bytes = f->bytes;
+		else if (to->bytes != METRIC_UNKNOWN && f->bytes != METRIC_UNKNOWN)
+			to->bytes = saturating_sum(to->bytes, f->bytes);
+		else
+			to->bytes = METRIC_UNKNOWN;
 		to->packets = saturating_sum(to->packets, f->packets);
-		to->bytes = saturating_sum(to->bytes, f->bytes);
 		if (f->first_ns < to->first_ns) /* METRIC_UNKNOWN is above everything */
 			to->first_ns = f->first_ns;
 		to->last_ns = known_max(to->last_ns, f->last_ns);

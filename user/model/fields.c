@@ -152,7 +152,7 @@ const struct field place_fields[] = {
 
 const struct field drop_fields[] = {
 	{"packets", FIELD_COUNT, AT(packets)},
-	{"bytes", FIELD_COUNT, AT(bytes)},
+	{"bytes", FIELD_METRIC, AT(bytes)},
 	{"first_ns", FIELD_METRIC, AT(first_ns)},
 	{"last_ns", FIELD_METRIC, AT(last_ns)},
 	{0},

@@ -3,7 +3,10 @@
 drops.py WHAT [ARG...]: to be traced, in a network namespace of its own. Does what is told of in
 the function of that name, with what the kernel makes of it: prints that as JSON.
 """
+import ctypes
 import json
+import os
+import select
 import socket
 import struct
 import subprocess
@@ -136,6 +139,120 @@ def losses():
             s.connect_ex((LOOPBACK, port))
     return {"thrown": 1 + counters()["TcpRetransSegs"]}
 
+
+# --- what sockets count themselves ---------------------------------------------------------------
+
+
+def drops(s):
+    """The socket's own counter: SK_MEMINFO_DROPS of SO_MEMINFO."""
+    return struct.unpack("9I", s.getsockopt(socket.SOL_SOCKET, 55, 36))[8]
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xffff)
+    return ~(total + (total >> 16)) & 0xffff
+
+
+def echo():
+    request = struct.pack("!BBHHH", 8, 0, 0, 77, 1) + b"e" * 56
+    return request[:2] + struct.pack("!H", checksum(request)) + request[4:]
+
+
+def full():
+    """A receive buffer that is too small, of each kind of socket that has a counter."""
+    with open("/proc/sys/net/ipv4/ping_group_range", "w", encoding="ascii") as f:
+        f.write("0 2147483647")
+    family, dgram = socket.AF_INET, socket.SOCK_DGRAM
+    raw = socket.socket(family, socket.SOCK_RAW, 253)
+    raw6 = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 253)
+    ping = socket.socket(family, dgram, socket.IPPROTO_ICMP)
+    udp = socket.socket(family, dgram)
+    packet = socket.socket(socket.AF_PACKET, dgram, socket.htons(0x0800))
+    raw.bind((LOOPBACK, 0))
+    raw6.bind(("::1", 0))
+    udp.bind((LOOPBACK, 0))
+    packet.bind(("lo", 0x0800))
+    found = {}
+    for name, s, message, to in (
+            ("raw", raw, b"x" * 64, (LOOPBACK, 0)), ("raw", raw6, b"x" * 64, ("::1", 0)),
+            ("ping", ping, echo(), (LOOPBACK, 0)), ("udp", udp, b"x" * 64, udp.getsockname()),
+            ("packet", packet, None, None)):
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        for _ in range(100):
+            (udp if message is None else s).sendto(message or b"x", to or udp.getsockname())
+        found[name] = found.get(name, 0) + drops(s)
+    found["udp"] = drops(udp)
+    found["packet"] = drops(packet)
+    return {"drops": found}
+
+
+def filtered():
+    """A raw socket whose filter wants nothing: that, its counter does not count."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 253)
+    s.bind((LOOPBACK, 0))
+    code = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
+    s.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HxxxxxxP", 1, ctypes.addressof(code)))
+    for _ in range(20):
+        s.sendto(b"x" * 64, (LOOPBACK, 0))
+    return {"drops": {"raw": 20 + drops(s)}}
+
+
+def send_wrong(raw, to, size):
+    payload = b"x" * size
+    udp = struct.pack("!HHHH", 4444, to[1], 8 + size, 0x1234) + payload
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0,
+                     socket.inet_aton(to[0]), socket.inet_aton(to[0]))
+    raw.sendto(ip + udp, (to[0], 0))
+
+
+def wrong(how):
+    """Datagrams with a wrong checksum, which is looked at when they are read, or waited for."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((LOOPBACK, 0))
+    s.setblocking(how == "poll")  # poll(2) looks for who would wait
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    received = 0
+    for _ in range(5):
+        send_wrong(raw, s.getsockname(), 400)
+        if how == "poll":
+            poll = select.poll()
+            poll.register(s, select.POLLIN)
+            poll.poll(0)
+        s.sendto(b"good", s.getsockname())
+        received += s.recv(1000) == b"good"
+    return {"received": received, "drops": {"udp": drops(s)}}
+
+
+def bad_address():
+    """recv(2) to where there is no memory throws the datagram away."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((LOOPBACK, 0))
+    for _ in range(3):
+        s.sendto(b"x" * 200, s.getsockname())
+    failed = LIBC.recv(s.fileno(), ctypes.c_void_p(16), 200, 0)
+    return {"failed": failed, "received": len(s.recv(200)), "drops": {"udp": drops(s)}}
+
+
+def closed(early, end):
+    """A duplicate of the descriptor is closed, then come the drops, then an end of some kind."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    s.bind((LOOPBACK, 0))
+    if early == "dup":
+        os.close(os.dup(s.fileno()))
+    for _ in range(50):
+        s.sendto(b"x" * 500, s.getsockname())
+    truth = {"drops": {"udp": drops(s)}}
+    if end == "close":
+        s.close()
+    else:
+        LIBC.close_range(s.fileno(), s.fileno(), 0)
+        s.detach()
+    return truth
+
+
+LIBC = ctypes.CDLL(None)
 
 if __name__ == "__main__":
     print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])), flush=True)
