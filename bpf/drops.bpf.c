@@ -66,6 +66,31 @@ static __always_inline bool counts_drop(const struct sock_record *s, __u32 reaso
 		 REASON_IS(reason, SKB_DROP_REASON_SECURITY_HOOK));
 }
 
+/*
+ * A listener's own counter has a packet that it throws away as so many as it was received as, but
+ * for some: those with a wrong checksum, acknowledgements that belong to no request
+ * (tcp_v4_do_rcv() frees them), and those of SYN cookies (cookie_v4_check() does). The last can
+ * only partly be told by the reason: what may be one is doubtful.
+ */
+static __always_inline void listener_dropped(struct sock_record *s, struct sk_buff *skb,
+					     const struct packet *p, __u32 reason)
+{
+	struct skb_shared_info *shared = (void *)(skb->head + skb->end);
+	bool is_answer = p->tcp_flags & TCP_ACK;
+	__u32 segments = BPF_CORE_READ(shared, gso_segs);
+
+	if (!segments)
+		segments = 1;
+	s->has_drops = 1;
+	if (REASON_IS(reason, SKB_DROP_REASON_TCP_CSUM) ||
+	    REASON_IS(reason, SKB_DROP_REASON_NO_SOCKET) ||
+	    (is_answer && REASON_IS(reason, SKB_DROP_REASON_TCP_FLAGS)))
+		return;
+	ADD(s->drops, segments);
+	if (is_answer && !REASON_IS(reason, SKB_DROP_REASON_TCP_LISTEN_OVERFLOW))
+		ADD(s->listen.doubtful, segments);
+}
+
 static __always_inline void sock_dropped(struct sock_record *s, struct sock *sk, __u32 reason)
 {
 	__u32 fill = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
@@ -122,19 +147,26 @@ static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, st
 	struct drop_key key = {.reason = reason};
 	struct sock_record *s = NULL;
 	struct packet packet = {};
+	bool is_listener;
 	__u32 index = 0, len = skb->len;
 
 	look_at_packet(&packet, skb);
 	if (!sk && is_named)
 		sk = unnamed_sock(&packet);
+	is_listener = sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN;
+	if (is_listener)
+		s = sock_find(sk, &index);
+	if (is_listener && s)
+		listener_dropped(s, skb, &packet, reason);
 	if (is_no_loss(&packet, reason))
 		return 0;
 	if (MUTATED(DROP))
 		return 0;
-	if (sk)
+	if (sk && !is_listener)
 		s = sock_find(sk, &index);
 	if (s && sock_matches(s, inode_of(sk))) {
-		sock_dropped(s, sk, reason);
+		if (!is_listener)
+			sock_dropped(s, sk, reason);
 		key.sock = index;
 		len = packet.payload;
 	} else {

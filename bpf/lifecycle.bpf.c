@@ -2,6 +2,7 @@
 /* Who is traced: threads and processes that are listed, begin, exec and end. */
 #include "arch.h"
 #include "moving.h"
+#include "percpu.h"
 #include "state.h"
 #include "switches.h"
 
@@ -345,6 +346,7 @@ int list_tasks(struct bpf_iter__task *ctx)
 	tracer_pid_level = BPF_CORE_READ(self, thread_pid, level);
 	if (!task)
 		return 0;
+	find_each_cpu(task);
 	/* A leader that is ending can be all that is met of a process: another may take its number.
 	 */
 	if (task->flags & PF_EXITING) {

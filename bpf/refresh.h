@@ -2,7 +2,7 @@
 #ifndef SOCKTRACE_BPF_REFRESH_H
 #define SOCKTRACE_BPF_REFRESH_H
 
-#include "sockets.h"
+#include "overflows.h"
 
 /*
  * Brings a record up to date with its socket. A thread on another CPU may be between the kernel's
@@ -28,6 +28,8 @@ GLOBAL int sock_refresh(__u32 index, __u64 address)
 			break;
 		asm volatile("" ::: "memory");
 	}
+	if (s->role == ROLE_LISTEN && s->protocol == PROTO_TCP)
+		listener_refresh(index, address);
 	if (s->protocol == PROTO_TCP && s->has_base && !is_disconnected(s, sk))
 		tcp_read_state(s, sk);
 	else if (s->protocol == PROTO_TCP)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Where each traced thread's time goes: on a CPU, ready to run, asleep. */
 #include "state.h"
+#include "percpu.h"
 #include "switches.h"
 
 /* The record of the task that goes off: the slot's, unless the slot may be wrong. */
@@ -84,7 +85,10 @@ int place_current(void *ctx)
 	struct task_record *t;
 	__u32 index, tgid;
 
-	if (!slot || slot->task)
+	if (!slot)
+		return 0;
+	note_cpu_offset(slot);
+	if (slot->task)
 		return 0;
 	tgid = BPF_CORE_READ(task, tgid);
 	t = record_of(task, tgid, BPF_CORE_READ(task, pid), &index);

@@ -203,6 +203,12 @@ static __always_inline void count_holder(struct sock_record *s, struct task_stru
 		s->had_outsiders = 1;
 }
 
+static __always_inline bool is_tcp_listener(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN &&
+	       protocol_of(sk) == PROTO_TCP;
+}
+
 static __always_inline struct sock_record *listed_sock(struct sock *sk, struct task_struct *task,
 						       __u32 *index)
 {
@@ -224,6 +230,7 @@ static __always_inline struct sock_record *listed_sock(struct sock *sk, struct t
 	s->role = ROLE_UNKNOWN;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN) {
 		s->role = ROLE_LISTEN;
+		listener_begin(*index, address_of(sk));
 		listens_in[s->local_port] = net_of(sk);
 	} else if (!BPF_CORE_READ(sk, __sk_common.skc_dport)) {
 		s->role = ROLE_NONE;
@@ -251,6 +258,8 @@ int list_sockets(struct bpf_iter__task_file *ctx)
 	sk = BPF_CORE_READ(sock, sk);
 	if (!sk)
 		return 0;
+	if (watches_listeners && is_tcp_listener(sk))
+		watch_listener(address_of(sk), false);
 	s = listed_sock(sk, task, &index);
 	if (!s)
 		return 0;

@@ -28,3 +28,7 @@ const volatile __u32 wake_up_after_sockets = 1;
 const volatile bool bytes_by_calls = false;
 __u32 listens_in[65536] = {};
 __u32 drops_when_read[65536] = {};
+__u64 each_cpu_map = 0, each_cpu_base = 0;
+const volatile __u32 nr_cpus = 1;
+const volatile __u32 mib_listen_overflows = 0, mib_listen_drops = 0, mib_cookies_received = 0;
+__u32 watches_listeners = 0, misses_listeners = 0;

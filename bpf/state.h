@@ -198,6 +198,15 @@ extern const volatile bool bytes_by_calls;
 extern __u32 listens_in[65536];
 /* Datagrams thrown away while they were read, nobody knows from which socket, by its port. */
 extern __u32 drops_when_read[65536];
+/* bpf/percpu.h: the map's address, and its element's for all CPUs; 0: not known. */
+extern __u64 each_cpu_map, each_cpu_base;
+extern const volatile __u32 nr_cpus; /* possible ones */
+/* Where a network namespace keeps these counts (LINUX_MIB_...); 0: not known. */
+extern const volatile __u32 mib_listen_overflows, mib_listen_drops, mib_cookies_received;
+/* The kernel does not tell which listener had a drop: all are watched. Set before tracing begins. */
+extern __u32 watches_listeners;
+/* There were more listeners than can be watched. */
+extern __u32 misses_listeners;
 
 static __always_inline void lose(enum lost_reason reason)
 {

@@ -50,11 +50,12 @@ static __always_inline void listening(struct sock *sk)
 	__u32 index = 0;
 	struct sock_record *s = taken_by_current(sk, &index);
 
+	watch_listener(address_of(sk), true);
 	if (!s)
 		return;
 	s->role = ROLE_LISTEN;
 	fill_name(index, address_of(sk));
-	s->base_drops = kernel_drops(address_of(sk));
+	listener_begin(index, address_of(sk));
 	listens_in[s->local_port] = net_of(sk);
 }
 
@@ -126,6 +127,8 @@ static __always_inline void note_state(struct sock *sk, int to)
 static __always_inline int set_state(struct sock *sk, int from, int to)
 {
 	/* These two happen in connect(2) and listen(2). */
+	if (from == TCP_LISTEN)
+		forget_listener(sk);
 	if (to == TCP_SYN_SENT)
 		connecting(sk);
 	else if (to == TCP_LISTEN)

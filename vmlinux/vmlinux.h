@@ -31,6 +31,7 @@ enum { false = 0, true = 1 };
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_QUEUE = 22,
 	BPF_MAP_TYPE_STACK = 23,
 	BPF_MAP_TYPE_RINGBUF = 27,
@@ -43,6 +44,9 @@ enum skb_drop_reason {
 	SKB_DROP_REASON_NO_SOCKET,
 	SKB_DROP_REASON_SOCKET_FILTER,
 	SKB_DROP_REASON_SECURITY_HOOK,
+	SKB_DROP_REASON_TCP_CSUM,
+	SKB_DROP_REASON_TCP_FLAGS,
+	SKB_DROP_REASON_TCP_LISTEN_OVERFLOW,
 	SKB_DROP_REASON_TCP_OLD_SEQUENCE,
 	SKB_DROP_REASON_TCP_RESET,
 	SKB_DROP_REASON_TCP_CLOSE,
@@ -116,8 +120,19 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct bpf_array {
+	void *pptrs[1]; /* of each element, for all CPUs */
+};
+
+struct linux_mib;
+
+struct netns_mib {
+	struct linux_mib *net_statistics; /* of each CPU an array of unsigned long */
+};
+
 struct net {
 	struct ns_common ns;
+	struct netns_mib mib;
 };
 
 typedef struct {
@@ -146,7 +161,12 @@ struct sk_buff {
 	__be16 protocol;
 	__u16 network_header, transport_header; /* from head */
 	unsigned char *head, *data;
+	unsigned int end; /* from head: struct skb_shared_info */
 	char cb[48];
+};
+
+struct skb_shared_info {
+	unsigned short gso_segs;
 };
 
 struct tcp_skb_cb {

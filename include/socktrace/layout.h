@@ -286,6 +286,19 @@ struct sock_tcp {
 	__u32 base_retransmits, base_rwnd_limited, base_sndbuf_limited;
 };
 
+/* Counts of a network namespace: TcpExt ListenOverflows, ListenDrops, SyncookiesRecv. */
+struct listen_counts {
+	__u64 overflows, drops, cookies;
+};
+
+/* Of a listener: bpf/overflows.h. Its sock_record.drops are those that its own counter has, too. */
+struct sock_listen {
+	__u32 net;			/* its network namespace */
+	__u32 is_counted;		/* base and now could be read */
+	__u32 doubtful, seen_doubtful;	/* of drops; when the books were read */
+	struct listen_counts base, now; /* when it began to listen; when the books were read */
+};
+
 #define UNIX_NAME_LEN 108
 
 /* A socket. Times are CLOCK_MONOTONIC, 0: not (seen). */
@@ -315,6 +328,7 @@ struct sock_record {
 	__u64 closing_ns; /* last close(2) of a descriptor of it, if not TCP */
 	__u64 opened_ns, closed_ns, connect_ns, established_ns, accepted_ns;
 	struct sock_tcp tcp;
+	struct sock_listen listen;
 
 	struct sock_books books;
 	__u64 base_sent, base_received, base_drops; /* the kernel's counts when its trace began */
@@ -384,10 +398,11 @@ struct drop_count {
 /* One per CPU: the traced task that runs on it. */
 struct cpu_slot {
 	__u32 task; /* 0: none; SLOT_UNSURE: look it up */
-	__u32 unused;
+	__u32 has_percpu_offset;
 	__u64 running; /* task_struct that the last switch brought on; 0: no switch seen yet */
 	__u64 failed_skb, failed_sk; /* datagram about to be thrown away, and whose */
-	__u64 pad[4];		     /* a cache line of its own */
+	__u64 percpu_offset;	     /* where its copies of per-CPU variables lie: bpf/percpu.h */
+	__u64 pad[3];		     /* a cache line of its own */
 };
 
 #define SLOT_UNSURE 0xffffffff

@@ -110,6 +110,26 @@ bool kernel_listens_on(const struct kernel *k, uint16_t port)
 	return false;
 }
 
+uint64_t kernel_nr_snapshots(const struct kernel *k)
+{
+	(void)k;
+	return 0;
+}
+
+uint32_t kernel_drops_when_read(const struct kernel *k, uint16_t port)
+{
+	(void)k, (void)port;
+	unexpected(__func__);
+	return 0;
+}
+
+bool kernel_has_one_grown_listener(const struct kernel *k, uint32_t net)
+{
+	(void)k, (void)net;
+	unexpected(__func__);
+	return false;
+}
+
 int pool_give_back(const struct pool *p, uint32_t index)
 {
 	(void)p, (void)index;

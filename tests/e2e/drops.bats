@@ -135,3 +135,102 @@ audit() {
 		[[ $(audit) == "[[None, None, None]]" ]]
 	done
 }
+
+# --- listeners -------------------------------------------------------------------------------
+
+# told KIND...: of such listeners, one after the other in one namespace, [overflows as the kernel
+# counted them, as reported].
+told() {
+	alone overflows "$@"
+	"$PYTHON" -c 'import json, sys
+truth, report = (json.load(open(name)) for name in sys.argv[1:])
+told = {int(s["local"].split(":")[1]): s["tcp"]["backlog_overflows"] for p in report["processes"]
+        for s in p["sockets"] if s["role"] == "listen"}
+print([[overflows, told[port]] for port, overflows, _ in truth["listeners"]])' \
+		"$T/truth.json" "$T/report.json"
+}
+
+# exact KIND...: the figure is the kernel's, of each; and not for want of overflows.
+exact() {
+	local told
+	told=$(told "$@")
+	echo "$*: $told"
+	"$PYTHON" -c 'import sys
+told = eval(sys.argv[1])
+sys.exit(not all(a == b for a, b in told) or not any(a for a, _ in told))' "$told"
+}
+
+@test "an accept queue that is full at the request, at the answer, and with SYN cookies" {
+	exact request
+	exact answer
+	exact much
+	exact cookie
+}
+
+@test "what a listener throws away for other reasons is no overflow" {
+	local kind
+	for kind in deferred else minttl filter md5 requests; do
+		[[ $(told $kind) == "[[0, 0]]" ]]
+		# It was thrown away, though: its counter says so.
+		[[ $(value "$T/truth.json" 'r["listeners"][0][2] >= 8') == True ]]
+	done
+}
+
+@test "each of several listeners has its own overflows" {
+	exact request else minttl
+	exact request answer deferred
+	exact requests request
+	exact untraced request else
+}
+
+@test "listeners that overflow at once: the figures add up to the kernel's" {
+	local family
+	for family in "2 127.0.0.1" "10 ::1"; do
+		# shellcheck disable=SC2086
+		alone at_once_overflows $family
+		[[ $(value "$T/report.json" 'sum(s["tcp"]["backlog_overflows"] for p in r["processes"]
+			for s in p["sockets"] if s["role"] == "listen")') == \
+			"$(value "$T/truth.json" 'r["all"]')" ]]
+		[[ $(value "$T/report.json" 'min(s["tcp"]["backlog_overflows"] for p in r["processes"]
+			for s in p["sockets"] if s["role"] == "listen")') -gt 10 ]]
+	done
+}
+
+@test "where cookies leave it open whose an overflow was, there is no figure" {
+	[[ $(told answer cookie) == "[[18, None], [6, 6]]" ]]
+}
+
+@test "where the kernel names no sockets, one listener alone has a figure" {
+	OPTIONS=(--hook drops=plain)
+	exact request
+	exact answer
+	exact cookie
+	[[ $(told else) == "[[0, 0]]" ]]
+	[[ $(told request else) == "[[6, None], [0, 0]]" ]]
+	[[ $(told untraced request) == "[[6, None]]" ]]
+	[[ $(told untraced else) == "[[0, 0]]" ]]
+}
+
+@test "attach: overflows of before are not counted, with each hook" {
+	local hook program
+	for hook in socket plain; do
+		mkfifo "$T/in.$hook" "$T/out.$hook"
+		unshare -n sh -c 'ip link set lo up && exec "$@"' sh "$PYTHON" \
+			"$ROOT/tests/e2e/lib/drops.py" again <"$T/in.$hook" >"$T/out.$hook" 3>&- &
+		program=$!
+		exec {GO}>"$T/in.$hook" {SAID}<"$T/out.$hook"
+		wait_line "$SAID" ready "$T/log"
+		trace_start attach "$program" --hook "drops=$hook" -F json -o "$T/report.json"
+		echo >&"$GO"
+		wait_line "$SAID" again "$T/log"
+		echo "$REPLY" >"$T/truth.json"
+		kill -INT "$TRACE"
+		trace_end 0
+		echo >&"$GO"
+		wait "$program"
+		[[ $(value "$T/report.json" '[s["tcp"]["backlog_overflows"] for p in r["processes"]
+			for s in p["sockets"] if s["role"] == "listen"]') == \
+			"[$(value "$T/truth.json" 'r["again"]')]" ]]
+		[[ $(value "$T/truth.json" 'r["again"]') -ge 5 ]]
+	done
+}

@@ -237,6 +237,8 @@ static void fold_ended_sockets(struct capture *c)
 {
 	if (!socket_reader_find_ended(c->sockets))
 		return;
+	if (socket_reader_wants_look(c->sockets))
+		snapshot(c);
 	for (uint32_t i = 1; i < kernel_processes(c->kernel)->nr; i++) {
 		struct tracked *t = track(c, i);
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <arpa/inet.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/escape.h"
 #include "capture/socket_rows.h"
 #include "kernel/names.h"
 #include "model/names.h"
+#include "model/overflows.h"
 
 /* --- names ------------------------------------------------------------------------------ */
 
@@ -131,6 +133,31 @@ static void fill_tcp_times(const struct sock_record *s, struct socket *out)
 	x->tcp_first_byte_ns = between(s->established_ns, s->first_byte_ns);
 }
 
+static uint64_t backlog_overflows(const struct socket_reader *r, const struct sock_record *s)
+{
+	const struct sock_listen *l = &s->listen;
+	bool is_seen = kernel_has_probe(r->kernel, "drops") &&
+		       kernel_hook_is(r->kernel, "drops", "socket");
+	struct listen_evidence e = {
+		.counter = s->books.kernel_drops,
+		.seen_most = UINT64_MAX,
+		.overflows = l->now.overflows - l->base.overflows,
+		.drops = l->now.drops - l->base.drops,
+		.is_counted = l->is_counted && sysconf(_SC_NPROCESSORS_ONLN) <= r->nr_online,
+		.is_alone = !is_seen && kernel_has_one_grown_listener(r->kernel, l->net),
+	};
+
+	if (!s->is_refreshed)
+		return METRIC_UNKNOWN;
+	if (is_seen) {
+		e.seen_least = e.seen_most = s->books.seen_drops;
+		/* Of those seen, cookies make some doubtful. */
+		if (l->now.cookies != l->base.cookies)
+			e.seen_least -= l->seen_doubtful;
+	}
+	return listen_overflows(&e);
+}
+
 static void fill_tcp(const struct socket_reader *r, const struct sock_record *s, struct socket *out)
 {
 	const struct sock_tcp *t = &s->tcp;
@@ -142,7 +169,7 @@ static void fill_tcp(const struct socket_reader *r, const struct sock_record *s,
 		x->tcp_resets_received = t->resets_received;
 	}
 	if (s->role == ROLE_LISTEN) {
-		x->tcp_backlog_overflows = s->books.kernel_drops;
+		x->tcp_backlog_overflows = backlog_overflows(r, s);
 		return;
 	}
 	x->tcp_failed_connects = t->failed_connects;

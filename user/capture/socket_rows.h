@@ -16,6 +16,7 @@ struct socket_reader {
 	struct kernel *kernel;
 	uint64_t began_ns, jiffy_ns;
 	bool detail_full;
+	long nr_online; /* CPUs, when the trace began: the programs know of no others */
 	uint32_t *ended; /* found, and not folded yet */
 	size_t nr_ended, cap_ended;
 	uint32_t nr_new; /* since the last sweep: records of which only a sweep may find the end */

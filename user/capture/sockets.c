@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/vec.h"
@@ -29,6 +30,7 @@ struct socket_reader *socket_reader_new(struct kernel *k, uint64_t began_ns, boo
 	r->began_ns = began_ns;
 	r->jiffy_ns = jiffy_ns();
 	r->detail_full = detail_full;
+	r->nr_online = sysconf(_SC_NPROCESSORS_ONLN);
 	r->first_use = xcalloc(kernel_socks(k)->nr, sizeof(*r->first_use));
 	r->next_use = xcalloc(kernel_uses(k)->nr, sizeof(*r->next_use));
 	r->has_workers = xcalloc(kernel_processes(k)->nr, sizeof(*r->has_workers));
@@ -160,6 +162,24 @@ bool socket_reader_find_ended(struct socket_reader *r)
 			*vec_push(r->ended, r->nr_ended, r->cap_ended) = i;
 	}
 	return r->nr_ended > 0;
+}
+
+/*
+ * Where the kernel does not tell whose packets it throws away, whose queue overflowed depends on
+ * what the other listeners have thrown away, by now.
+ */
+bool socket_reader_wants_look(const struct socket_reader *r)
+{
+	if (kernel_hook_is(r->kernel, "drops", "socket"))
+		return false;
+	for (size_t i = 0; i < r->nr_ended; i++) {
+		const struct sock_record *s = sock_at(r, r->ended[i]);
+
+		if (s->role == ROLE_LISTEN && s->books.kernel_drops &&
+		    s->listen.now.overflows != s->listen.base.overflows)
+			return true;
+	}
+	return false;
 }
 
 void socket_reader_fold_ended(struct socket_reader *r, struct process **processes)

@@ -20,6 +20,8 @@ void socket_reader_free(struct socket_reader *r); /* NULL is fine */
 
 /* Notes the sockets that have ended; false if there are none. */
 bool socket_reader_find_ended(struct socket_reader *r);
+/* Whether a snapshot is needed to know what those did that were found. */
+bool socket_reader_wants_look(const struct socket_reader *r);
 /* Moves those that were found into their processes, and gives their records back. */
 void socket_reader_fold_ended(struct socket_reader *r, struct process **processes);
 /* Adds the sockets that live, as they stand. */

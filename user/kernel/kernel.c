@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/msg.h"
+#include "kernel/names.h"
 #include "kernel/private.h"
 #include "socktrace/layout.h"
 
@@ -276,6 +277,20 @@ static bool is_by_calls(const struct kernel *k)
 	return false;
 }
 
+/* Where the kernel keeps counts of a network namespace. */
+static void set_counts(struct kernel *k)
+{
+	static const char *const names[] = {"LINUX_MIB_LISTENOVERFLOWS", "LINUX_MIB_LISTENDROPS",
+					    "LINUX_MIB_SYNCOOKIESRECV"};
+	uint32_t numbers[3];
+
+	if (!k->options.max_sockets || !kernel_enumerators("LINUX_MIB_NUM", names, numbers, 3))
+		return;
+	k->skel->rodata->mib_listen_overflows = numbers[0];
+	k->skel->rodata->mib_listen_drops = numbers[1];
+	k->skel->rodata->mib_cookies_received = numbers[2];
+}
+
 /*
  * All types that the programs look for are the kernel's own, if it has them at all. Where it lacks
  * one, libbpf goes on to look through the modules (load_module_btfs()), which takes CAP_SYS_ADMIN
@@ -298,6 +313,8 @@ static int open_object(struct kernel *k)
 	k->skel->rodata->listed_call = k->options.listed_call;
 	k->skel->rodata->wake_up_after_sockets = k->options.max_sockets / 16 + 1;
 	k->skel->rodata->bytes_by_calls = is_by_calls(k);
+	k->skel->rodata->nr_cpus = k->nr_cpus;
+	set_counts(k);
 	set_row_kinds(k, is_by_calls(k));
 	err = set_sizes(k);
 	if (err)

@@ -140,6 +140,8 @@ uint32_t kernel_take_ended_sockets(struct kernel *k);
 uint32_t kernel_take_new_sockets(struct kernel *k);
 /* Whether a traced process has been seen to listen on that local TCP port. */
 bool kernel_listens_on(const struct kernel *k, uint16_t port);
+/* Whether one listener alone of this network namespace has thrown anything away, as is known. */
+bool kernel_has_one_grown_listener(const struct kernel *k, uint32_t net);
 /* Datagrams to that port thrown away while they were read, nobody knows from which socket. */
 uint32_t kernel_drops_when_read(const struct kernel *k, uint16_t port);
 /* Makes the programs forget that @use belongs to its socket and process. */

@@ -65,6 +65,47 @@ const char *kernel_drop_reason(uint32_t reason, char buf[KERNEL_NAME_LEN])
 	return buf;
 }
 
+/* --- other enumerators ---------------------------------------------------------------------- */
+
+static const struct btf_type *find_nameless_enum(const struct btf *btf, const char *first)
+{
+	const struct btf_type *type;
+
+	for (uint32_t id = 1; id < btf__type_cnt(btf); id++) {
+		type = btf__type_by_id(btf, id);
+		if (btf_is_enum(type) && !type->name_off && btf_vlen(type) &&
+		    !strcmp(btf__name_by_offset(btf, btf_enum(type)->name_off), first))
+			return type;
+	}
+	return NULL;
+}
+
+static bool find_enumerator(const struct btf *btf, const struct btf_type *type, const char *name,
+			    uint32_t *number)
+{
+	const struct btf_enum *e = btf_enum(type);
+
+	for (int i = 0; i < btf_vlen(type); i++) {
+		if (strcmp(btf__name_by_offset(btf, e[i].name_off), name))
+			continue;
+		*number = e[i].val;
+		return true;
+	}
+	return false;
+}
+
+bool kernel_enumerators(const char *first, const char *const *names, uint32_t *numbers, size_t nr)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	const struct btf_type *type = btf ? find_nameless_enum(btf, first) : NULL;
+	size_t found = 0;
+
+	while (type && found < nr && find_enumerator(btf, type, names[found], &numbers[found]))
+		found++;
+	btf__free(btf);
+	return found == nr;
+}
+
 /* --- addresses -------------------------------------------------------------------------- */
 
 struct symbol {

@@ -84,6 +84,8 @@ int kernel_begin(struct kernel *k, bool (*are_known)(const void *arg), const voi
 	const struct timespec pause = {.tv_nsec = 1000000};
 	int err;
 
+	k->skel->bss->watches_listeners =
+		kernel_has_probe(k, "drops") && !kernel_hook_is(k, "drops", "socket");
 	k->skel->bss->seeding = SEEDING_FIRST;
 	__atomic_store_n(&k->skel->bss->tracing, 1, __ATOMIC_SEQ_CST);
 	err = iterate(k, "list_tasks");
@@ -94,6 +96,9 @@ int kernel_begin(struct kernel *k, bool (*are_known)(const void *arg), const voi
 	k->skel->bss->seeding = SEEDING_SECOND;
 	err = err ?: iterate(k, "list_tasks") ?: place_threads(k);
 	__atomic_store_n(&k->skel->bss->seeding, SEEDING_NOT, __ATOMIC_SEQ_CST);
+	/* All listeners are watched before the first one is counted. */
+	if (k->skel->bss->watches_listeners)
+		err = err ?: iterate(k, "list_sockets");
 	__atomic_store_n(&k->skel->bss->listing_sockets, 1, __ATOMIC_SEQ_CST);
 	err = err ?: iterate(k, "list_sockets");
 	__atomic_store_n(&k->skel->bss->listing_sockets, 0, __ATOMIC_SEQ_CST);
@@ -166,6 +171,16 @@ uint32_t kernel_take_new_sockets(struct kernel *k)
 uint32_t kernel_drops_when_read(const struct kernel *k, uint16_t port)
 {
 	return k->skel->bss->drops_when_read[port];
+}
+
+bool kernel_has_one_grown_listener(const struct kernel *k, uint32_t net)
+{
+	uint32_t nr = 0;
+
+	return k->skel->bss->watches_listeners && !k->skel->bss->misses_listeners &&
+	       !bpf_map__lookup_elem(k->skel->maps.grown_listeners, &net, sizeof(net), &nr,
+				     sizeof(nr), 0) &&
+	       nr == 1;
 }
 
 bool kernel_listens_on(const struct kernel *k, uint16_t port)

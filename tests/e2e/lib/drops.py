@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 LOOPBACK = "127.0.0.1"
@@ -138,6 +139,211 @@ def losses():
         with socket.socket() as s:
             s.connect_ex((LOOPBACK, port))
     return {"thrown": 1 + counters()["TcpRetransSegs"]}
+
+
+# --- listeners -----------------------------------------------------------------------------------
+
+
+def listener(backlog, options=()):
+    s = socket.socket()
+    for option in options:
+        s.setsockopt(*option)
+    s.bind((LOOPBACK, 0))
+    s.listen(backlog)
+    return s
+
+
+def connects(to, number):
+    """Connection requests, whether they are answered or not."""
+    clients = []
+    for _ in range(number):
+        c = socket.socket()
+        c.setblocking(False)
+        c.connect_ex(to.getsockname())
+        clients.append(c)
+        time.sleep(0.002)
+    return clients
+
+
+def segments(to, flags, number=20, twice=False, sources=20000):
+    """TCP segments without anything in them, made by hand."""
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    address = socket.inet_aton(LOOPBACK)
+    for port in range(sources, sources + number):
+        tcp = struct.pack("!HHIIBBHHH", port, to.getsockname()[1], 1000, 1, 5 << 4, flags, 1000, 0, 0)
+        pseudo = address + address + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(tcp))
+        tcp = tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:]
+        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0, 64, socket.IPPROTO_TCP, 0,
+                         address, address)
+        for _ in range(2 if twice else 1):
+            raw.sendto(ip + tcp, (LOOPBACK, 0))
+
+
+DEFER = (socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
+MINTTL = (socket.IPPROTO_IP, 21, 255)
+
+
+def reject(s):
+    """SO_ATTACH_FILTER: ret #0"""
+    code = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
+    s.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HxxxxxxP", 1, ctypes.addressof(code)))
+
+
+def md5(s):
+    """TCP_MD5SIG: signed connections alone"""
+    address = struct.pack("=HH4s", socket.AF_INET, 0, socket.inet_aton(LOOPBACK)).ljust(128, b"\0")
+    s.setsockopt(socket.IPPROTO_TCP, 14, address + struct.pack("=BBHI80s", 0, 0, 6, 0, b"secret"))
+
+
+def full_at_request(s):
+    return connects(s, 8)
+
+
+def full_at_answer(s, size=10):
+    """The queue of a listener that waits for data is found full when that comes."""
+    clients = connects(s, 8)
+    s.listen(1)
+    for c in clients:
+        until(lambda c=c: select.select([], [c], [], 0)[1])
+        c.setblocking(True)
+        c.sendall(b"x" * size)
+    return clients
+
+
+def everything_else(s):
+    """What listeners throw away, and answer, that is no overflow."""
+    segments(s, 0x02)  # SYN; the kernel, which knows nothing of it, resets what is answered
+    segments(s, 0x02, twice=True, sources=21000)
+    segments(s, 0x03)  # SYN and FIN
+    segments(s, 0x04)  # RST
+    segments(s, 0x10)  # ACK
+    segments(s, 0x14)  # RST and ACK
+    return connects(s, 4)
+
+
+def full_at_cookie(s):
+    """The same of a listener that sends SYN cookies: the answers get lost, data comes later."""
+    syncookies(2)
+    nft(f"""
+        table inet answers {{
+            chain input {{
+                type filter hook input priority 0
+                tcp dport {s.getsockname()[1]} tcp flags & (syn | ack | psh | fin) == ack drop
+            }}
+        }}""")
+    clients = full_at_answer(s)
+    until(lambda: counters()["SyncookiesRecv"] >= 8)
+    syncookies(1)
+    return clients
+
+
+def syncookies(how):
+    with open("/proc/sys/net/ipv4/tcp_syncookies", "w", encoding="ascii") as f:
+        f.write(str(how))
+
+
+def full_of_requests(s):
+    """There is no room for more requests, and no cookies: no overflow of the accept queue."""
+    syncookies(0)
+    segments(s, 0x02)
+    syncookies(1)
+    return []
+
+
+# name: length of the queue, options, what happens to it
+LISTENERS = {
+    "request": (1, (), full_at_request),
+    "answer": (64, (DEFER,), full_at_answer),
+    "much": (64, (DEFER,), lambda s: full_at_answer(s, 30000)),
+    "cookie": (64, (), full_at_cookie),
+    "deferred": (64, (DEFER,), full_at_request),
+    "else": (64, (), everything_else),
+    "minttl": (64, (MINTTL,), full_at_request),
+    "filter": (64, (), lambda s: reject(s) or connects(s, 8)),
+    "md5": (64, (), lambda s: md5(s) or connects(s, 8)),
+    "requests": (1, (), full_of_requests),
+}
+
+
+def overflows(*what):
+    """Listeners, each with its overflows: what the namespace counted meanwhile."""
+    listeners, others, truth = [], [], []
+    for kind in what:
+        if kind == "untraced":
+            others.append(subprocess.Popen([sys.executable, __file__, "aside"],
+                                           stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+            others[-1].stdout.readline()
+            continue
+        backlog, options, act = LISTENERS[kind]
+        s = listener(backlog, options)
+        before = counters()["ListenOverflows"]
+        for client in act(s):
+            client.close()
+        time.sleep(0.05)
+        truth.append([s.getsockname()[1], counters()["ListenOverflows"] - before, drops(s)])
+        listeners.append(s)
+    for process in others:
+        process.communicate()
+    return {"listeners": truth}
+
+
+def crowd(s, until_s, narrow):
+    """Clients that come and go; a listener that waits for data gets some."""
+    while time.monotonic() < until_s:
+        clients = connects(s, 50)
+        if narrow:
+            s.listen(1)
+        for c in clients:
+            try:
+                c.sendall(b"x")
+            except OSError:
+                pass
+            c.close()
+
+
+def at_once_overflows(family, address):
+    """Two listeners, full at the request and at the answer, overflow at the same time."""
+    listeners = []
+    for options in ((), (DEFER,)):
+        s = socket.socket(int(family))
+        for option in options:
+            s.setsockopt(*option)
+        s.bind((address, 0))
+        s.listen(64 if options else 1)
+        listeners.append(s)
+    end = time.monotonic() + 1
+    threads = [threading.Thread(target=crowd, args=(s, end, i))
+               for i, s in enumerate(listeners) for _ in range(2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    time.sleep(0.5)
+    return {"all": counters()["ListenOverflows"]}
+
+
+def aside():
+    """A listener of a process that is not traced overflows, until it is told to end."""
+    listener_of_one = listener(1)
+    held = connects(listener_of_one, 8)
+    print("overflowed", flush=True)
+    sys.stdin.read()
+    return {"clients": len(held)}
+
+
+def again():
+    """A listener that has overflowed when the trace begins, and does so again."""
+    s = listener(1)
+    held = connects(s, 8)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    before = counters()["ListenOverflows"]
+    held += connects(s, 5)
+    time.sleep(0.05)
+    truth = counters()["ListenOverflows"] - before
+    print(json.dumps({"again": truth, "drops": drops(s), "clients": len(held)}), flush=True)
+    sys.stdin.readline()
+    sys.exit()
 
 
 # --- what sockets count themselves ---------------------------------------------------------------
