@@ -37,7 +37,7 @@ nobodys() {
 
 @test "a thousand connections that end as they should lose nothing, whoever closes" {
 	local how
-	for how in client_first server_first half at_once reset; do
+	for how in client_first server_first half both_close reset; do
 		alone closes "$how" 1000
 		[[ $(value "$T/truth.json" 'r["trouble"]') == "{}" ]]
 		[[ $(owned) == "{}" ]]
@@ -187,7 +187,7 @@ sys.exit(not all(a == b for a, b in told) or not any(a for a, _ in told))' "$tol
 	local family
 	for family in "2 127.0.0.1" "10 ::1"; do
 		# shellcheck disable=SC2086
-		alone at_once_overflows $family
+		alone at_once $family
 		[[ $(value "$T/report.json" 'sum(s["tcp"]["backlog_overflows"] for p in r["processes"]
 			for s in p["sockets"] if s["role"] == "listen")') == \
 			"$(value "$T/truth.json" 'r["all"]')" ]]

@@ -71,7 +71,7 @@ def half(client, server):
     client.close()
 
 
-def at_once(client, server):
+def both_close(client, server):
     client.close()
     server.close()
 
@@ -157,7 +157,7 @@ def connects(to, number):
     """Connection requests, whether they are answered or not."""
     clients = []
     for _ in range(number):
-        c = socket.socket()
+        c = socket.socket(to.family)
         c.setblocking(False)
         c.connect_ex(to.getsockname())
         clients.append(c)
@@ -287,23 +287,16 @@ def overflows(*what):
     return {"listeners": truth}
 
 
-def crowd(s, until_s, narrow):
-    """Clients that come and go; a listener that waits for data gets some."""
+def crowd(s, until_s):
+    """Clients that come and go."""
     while time.monotonic() < until_s:
-        clients = connects(s, 50)
-        if narrow:
-            s.listen(1)
-        for c in clients:
-            try:
-                c.sendall(b"x")
-            except OSError:
-                pass
-            c.close()
+        for client in connects(s, 50):
+            client.close()
 
 
-def at_once_overflows(family, address):
-    """Two listeners, full at the request and at the answer, overflow at the same time."""
-    listeners = []
+def at_once(family, address):
+    """Two listeners overflow at the same time, one of them with answers that come again, too."""
+    listeners, held = [], []
     for options in ((), (DEFER,)):
         s = socket.socket(int(family))
         for option in options:
@@ -311,14 +304,16 @@ def at_once_overflows(family, address):
         s.bind((address, 0))
         s.listen(64 if options else 1)
         listeners.append(s)
+        held += full_at_answer(s) if options else full_at_request(s)
     end = time.monotonic() + 1
-    threads = [threading.Thread(target=crowd, args=(s, end, i))
-               for i, s in enumerate(listeners) for _ in range(2)]
+    threads = [threading.Thread(target=crowd, args=(s, end)) for s in listeners for _ in range(2)]
     for t in threads:
         t.start()
     for t in threads:
         t.join()
-    time.sleep(0.5)
+    for client in held:
+        client.close()
+    time.sleep(0.1)
     return {"all": counters()["ListenOverflows"]}
 
 
