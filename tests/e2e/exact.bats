@@ -94,3 +94,15 @@ json.dump(r, open(sys.argv[2], "w"))' "$T/report.json" "$T/altered.json" "$1"
 	altered 's["drops"] = {"NO_SOCKET": {"packets": 1, "bytes": 1, "first_ns": 1, "last_ns": 1}}'
 	altered 'r["processes"][-1]["sockets"].pop()'
 }
+
+@test "io_uring's own threads are never in user code" {
+	"$SOCKTRACE" run -q -F json -o "$T/report.json" -- \
+		"$E2E_BIN/exact" -o "$T/truth.json" -d "$T/d" tcp4/ring-sqpoll-send 3>&-
+	"$PYTHON" - "$T/report.json" <<-'EOF'
+		import json, sys
+		threads = [t for p in json.load(open(sys.argv[1]))["processes"] for t in p["threads"]]
+		ring = [t for t in threads if t["comm"].startswith("iou-")]
+		assert ring and sum(t["cpu"]["kernel_ns"] for t in ring), ring
+		assert not sum(t["cpu"]["user_ns"] for t in ring), ring
+	EOF
+}

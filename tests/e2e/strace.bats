@@ -46,3 +46,28 @@ same_totals() {
 	cmp "$T/strace.out" "$T/socktrace.out"
 	"$PYTHON" "$ROOT/tests/e2e/lib/totals.py" "$T/strace.txt" "$T/report.json" ""
 }
+
+# calls_of PROCESS NAME FIELD: of the process of that name.
+calls_of() {
+	"$PYTHON" -c '
+import json, sys
+report = json.load(open(sys.argv[1]))
+print(sum(c[sys.argv[4]] or 0 for p in report["processes"] if p["comm"].startswith(sys.argv[2])
+          for c in p["syscalls"] if c["name"] == sys.argv[3]))
+' "$T/report.json" "$@"
+}
+
+@test "calls that a ptracer answers are denied, not errors of a call that has no number" {
+	local work="import os; [os.getppid() for _ in range(50)]"
+	"$SOCKTRACE" run -F json -o "$T/report.json" -- strace -f -o "$T/log" \
+		-e trace=getppid -e inject=getppid:retval=7 "$PYTHON" -c "$work"
+	[[ $(grep -c INJECTED "$T/log") == 50 ]]
+	[[ $(calls_of python3 invalid denied) == 50 ]]
+	[[ $(calls_of python3 invalid calls) == 0 ]]
+	[[ $(calls_of python3 getppid calls) == 0 ]]
+	# There is no entry to see: they stand as calls, but under no other's name.
+	"$SOCKTRACE" run --detail count -F json -o "$T/report.json" -- strace -f -o "$T/log" \
+		-e trace=getppid -e inject=getppid:retval=7 "$PYTHON" -c "$work"
+	[[ $(calls_of python3 invalid errors) == 50 ]]
+	[[ $(calls_of python3 rt_sigreturn calls) == 0 ]]
+}
