@@ -29,19 +29,22 @@
 #define SOCK_SEQPACKET 5
 
 /* include/net/tcp_states.h */
-#define TCP_ESTABLISHED 1
-#define TCP_SYN_SENT	2
-#define TCP_SYN_RECV	3
-#define TCP_FIN_WAIT1	4
-#define TCP_CLOSE	7
-#define TCP_CLOSE_WAIT	8
-#define TCP_LAST_ACK	9
-#define TCP_LISTEN	10
+#define TCP_ESTABLISHED	 1
+#define TCP_SYN_SENT	 2
+#define TCP_SYN_RECV	 3
+#define TCP_FIN_WAIT1	 4
+#define TCP_TIME_WAIT	 6
+#define TCP_CLOSE	 7
+#define TCP_CLOSE_WAIT	 8
+#define TCP_LAST_ACK	 9
+#define TCP_LISTEN	 10
+#define TCP_NEW_SYN_RECV 12
 
 /* bind(2) was given an address, a port: include/net/sock.h */
 #define SOCK_BINDADDR_LOCK 4
 #define SOCK_BINDPORT_LOCK 8
 
+#define SOCK_DEAD 0 /* bit of sk_flags: no process has it any more */
 #define SOCK_DONE 1 /* bit of sk_flags: FIN received, tcp_fin(); include/net/sock.h */
 
 /* enum tcp_chrono, include/linux/tcp.h */
@@ -117,7 +120,6 @@ static __always_inline void tcp_read_state(struct sock_record *s, struct sock *s
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
 	struct sock_tcp *t = &s->tcp;
 
-	s->tcp_state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	t->srtt_us = BPF_CORE_READ(tp, srtt_us);
 	t->mdev_us = BPF_CORE_READ(tp, mdev_us);
 	t->cwnd = BPF_CORE_READ(tp, snd_cwnd);
@@ -127,10 +129,18 @@ static __always_inline void tcp_read_state(struct sock_record *s, struct sock *s
 	t->retransmits = BPF_CORE_READ(tp, total_retrans) - t->base_retransmits;
 	t->rwnd_limited = chrono(tp, TCP_CHRONO_RWND_LIMITED) - t->base_rwnd_limited;
 	t->sndbuf_limited = chrono(tp, TCP_CHRONO_SNDBUF_LIMITED) - t->base_sndbuf_limited;
+	if (!s->has_base)
+		return;
 	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops) || is_replaced(sk))
 		s->opaque = OPAQUE_REPLACED;
 	if (BPF_CORE_READ(tp, urg_seq) != s->base_urg_seq)
 		s->opaque = OPAQUE_URGENT;
+}
+
+/* It has a peer, or has tried to have one. */
+static __always_inline bool is_connection(struct sock *sk)
+{
+	return sk && BPF_CORE_READ(sk, __sk_common.skc_dport);
 }
 
 /* The connection of @s is established, or was already when its trace began. */
@@ -151,21 +161,30 @@ static __always_inline void tcp_set_base(struct sock_record *s, struct sock *sk)
 	s->has_base = 1;
 }
 
-/* A record is made for a connection that is under way. */
-static __always_inline void tcp_late_base(struct sock_record *s, struct sock *sk)
+/* What adds up is reported from here on. */
+static __always_inline void tcp_set_state_base(struct sock_record *s, struct sock *sk)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 
-	/* What a connection that was cut has left can still be read. */
-	if (state == TCP_SYN_SENT || state == TCP_LISTEN ||
-	    (state == TCP_CLOSE && !BPF_CORE_READ(sk, __sk_common.skc_dport)))
-		return;
-	tcp_set_base(s, sk);
-	s->base_ns = bpf_ktime_get_ns();
 	s->tcp.base_retransmits = s->tcp.last_total = BPF_CORE_READ(tp, total_retrans);
 	s->tcp.base_rwnd_limited = chrono(tp, TCP_CHRONO_RWND_LIMITED);
 	s->tcp.base_sndbuf_limited = chrono(tp, TCP_CHRONO_SNDBUF_LIMITED);
+}
+
+/* A record is made for a connection that is under way. */
+static __always_inline void tcp_late_base(struct sock_record *s, struct sock *sk)
+{
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+
+	/* What a connection that was cut has left can still be read. */
+	if (state == TCP_LISTEN || (state == TCP_CLOSE && !is_connection(sk)))
+		return;
+	tcp_set_state_base(s, sk);
+	s->awaits_result = state == TCP_SYN_SENT;
+	if (s->protocol != PROTO_TCP || s->awaits_result)
+		return;
+	tcp_set_base(s, sk);
+	s->base_ns = bpf_ktime_get_ns();
 }
 
 /* --- the books ------------------------------------------------------------------------------- */
@@ -178,7 +197,18 @@ static __always_inline __u64 seen_received(const struct sock_record *s)
 /* tcp_disconnect() has set everything anew: what was read before stands. */
 static __always_inline bool is_disconnected(const struct sock_record *s, struct sock *sk)
 {
-	return s->has_base && !BPF_CORE_READ(sk, __sk_common.skc_dport);
+	return s->has_base && !is_connection(sk);
+}
+
+/* The kernel's counts are of the end of the connection: what was read since is in ours alone. */
+static __always_inline void tcp_close_books(struct sock_record *s)
+{
+	struct sock_books *b = &s->books;
+
+	if (b->seen_sent != s->counts.send_bytes || b->seen_received != seen_received(s))
+		s->is_cut_off = 1;
+	b->seen_sent = s->counts.send_bytes;
+	b->seen_received = seen_received(s);
 }
 
 static __always_inline void tcp_read_books(struct sock_record *s, struct sock *sk)
@@ -187,18 +217,15 @@ static __always_inline void tcp_read_books(struct sock_record *s, struct sock *s
 	struct tcp_sums x;
 
 	if (is_disconnected(s, sk)) {
-		if (b->seen_sent != s->counts.send_bytes || b->seen_received != seen_received(s))
-			s->is_cut_off = 1;
+		tcp_close_books(s);
 		return;
 	}
 	b->seen_sent = s->counts.send_bytes;
 	b->seen_received = seen_received(s);
-	b->kernel_sent = s->prior_sent;
-	b->kernel_received = s->prior_received;
 	if (s->has_base) {
 		tcp_read_sums(sk, &x);
-		b->kernel_sent += x.sent - s->base_sent - s->has_fin_sent;
-		b->kernel_received += x.received - s->base_received;
+		b->kernel_sent = x.sent - s->base_sent - s->has_fin_sent;
+		b->kernel_received = x.received - s->base_received;
 		if (x.fin_read && !s->has_fin_in_base)
 			b->kernel_received--;
 	}

@@ -75,7 +75,7 @@ GLOBAL int socket_closing(__u32 fd)
 	s = sk ? sock_find((struct sock *)sk, &index) : NULL;
 	if (s && s->protocol == PROTO_TCP && is_replaced((struct sock *)sk))
 		s->opaque = OPAQUE_REPLACED;
-	if (!s || s->protocol == PROTO_TCP || !sock_matches(s, inode_of((struct sock *)sk)))
+	if (!s || is_tcp(s) || !sock_matches(s, inode_of((struct sock *)sk)))
 		return 0;
 	s->closing_ns = bpf_ktime_get_ns();
 	refresh_queue(s, (struct sock *)sk);

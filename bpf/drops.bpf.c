@@ -140,6 +140,18 @@ static __always_inline struct sock *unnamed_sock(const struct packet *p)
 	return sk;
 }
 
+/* The record of @sk, or of the MPTCP socket that it belongs to, which @sk is then. */
+static __always_inline struct sock_record *find_owner(struct sock **sk, const struct packet *p,
+						      __u32 *index)
+{
+	struct sock_record *s = sock_find(*sk, index);
+
+	if (s || p->protocol != IPPROTO_TCP)
+		return s;
+	*sk = (struct sock *)holder_of(address_of(*sk));
+	return *sk ? sock_find(*sk, index) : NULL;
+}
+
 /* @is_named: the kernel tells the socket where it knows it. */
 static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, struct sock *sk,
 			      bool is_named)
@@ -155,7 +167,7 @@ static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, st
 		sk = unnamed_sock(&packet);
 	is_listener = sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN;
 	if (is_listener)
-		s = sock_find(sk, &index);
+		s = find_owner(&sk, &packet, &index);
 	if (is_listener && s)
 		listener_dropped(s, skb, &packet, reason);
 	if (is_no_loss(&packet, reason))
@@ -163,8 +175,8 @@ static __noinline int dropped(struct sk_buff *skb, __u64 where, __u32 reason, st
 	if (MUTATED(DROP))
 		return 0;
 	if (sk && !is_listener)
-		s = sock_find(sk, &index);
-	if (s && sock_matches(s, inode_of(sk))) {
+		s = find_owner(&sk, &packet, &index);
+	if (s && sk && sock_matches(s, inode_of(sk))) {
 		if (!is_listener)
 			sock_dropped(s, sk, reason);
 		key.sock = index;

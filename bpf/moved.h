@@ -271,7 +271,7 @@ static __noinline int mend_base_sent(struct sock_record *s, struct sock *sk)
 		return 0;
 	}
 	tcp_read_sums(sk, &x);
-	s->base_sent = x.sent - s->has_fin_sent + s->prior_sent - s->counts.send_bytes;
+	s->base_sent = x.sent - s->has_fin_sent - s->counts.send_bytes;
 	return 0;
 }
 
@@ -286,8 +286,7 @@ static __noinline int mend_base_received(struct sock_record *s, struct sock *sk)
 		return 0;
 	}
 	tcp_read_sums(sk, &x);
-	s->base_received = x.received + s->prior_received - seen_received(s) -
-			   (x.fin_read && !s->has_fin_in_base);
+	s->base_received = x.received - seen_received(s) - (x.fin_read && !s->has_fin_in_base);
 	return 0;
 }
 
@@ -365,7 +364,7 @@ static __always_inline void received_data(struct sock_record *s, __u32 process,
 {
 	if (s->owner != process)
 		s->owner = process;
-	if (s->protocol == PROTO_TCP) {
+	if (is_tcp(s)) {
 		if (unlikely(!s->first_byte_ns && m->ret > 0))
 			s->first_byte_ns = bpf_ktime_get_ns();
 	} else if (m->receive_fill > s->queue_peak) {

@@ -21,10 +21,11 @@ static __always_inline __u32 socketcall_op(__u32 number)
 {
 	switch (number) {
 	case 2:	 /* bind */
-	case 3:	 /* connect */
 	case 4:	 /* listen */
 	case 14: /* setsockopt */
 		return OP_TOUCH;
+	case 3: /* connect */
+		return OP_CONNECT;
 	case 5:	 /* accept */
 	case 18: /* accept4 */
 		return OP_ACCEPT;
@@ -90,8 +91,88 @@ GLOBAL int socket_touched(__u32 fd, __u32 is_accepted)
 	if (!is_accepted)
 		return 0;
 	s->role = ROLE_ACCEPT;
+	s->ino = inode_of((struct sock *)sk); /* MPTCP: it had none before */
 	s->accepted_ns = bpf_ktime_get_ns();
 	return 0;
+}
+
+/* include/uapi/asm-generic/errno*.h, include/linux/errno.h */
+#define EINTR	      4
+#define EFAULT	      14
+#define EISCONN	      106
+#define EALREADY      114
+#define EINPROGRESS   115
+#define ERESTARTSYS   512
+#define ERESTART_LAST 516
+
+/* Nothing is said of an attempt to connect: it goes on, or was another one, or there was none. */
+static __always_inline bool is_no_result(long ret)
+{
+	return ret == -EINPROGRESS || ret == -EALREADY || ret == -EISCONN || ret == -EINTR ||
+	       ret == -EFAULT || (ret <= -ERESTARTSYS && ret >= -ERESTART_LAST);
+}
+
+struct destination {
+	__u16 family;
+	__be16 port;
+	__u32 v4; /* IPv6: its flow */
+	__u8 v6[16];
+};
+
+/* The address given to connect(2), if it is one for such a socket. */
+static __always_inline bool read_destination(struct destination *to, __u16 family, __u64 address,
+					     __u32 len)
+{
+	if (len < (family == AF_INET6 ? sizeof(*to) : 16)) /* struct sockaddr_in */
+		return false;
+	if (bpf_probe_read_user(to, family == AF_INET6 ? sizeof(*to) : 8, (void *)address))
+		return false;
+	return to->family == family;
+}
+
+/* connect(2) has failed before a SYN was sent: a record of its own. */
+static __always_inline int failed_unsent(__u64 sk, struct task_record *t,
+					 const struct destination *to)
+{
+	struct sock_record *s;
+	__u32 index = 0;
+
+	s = sock_use_anew(sk, t->process, &index);
+	if (!s)
+		return 0;
+	s->role = ROLE_CONNECT;
+	s->tcp.failed_connects = 1;
+	s->closed_ns = bpf_ktime_get_ns();
+	s->remote_port = to->port;
+	if (to->family == AF_INET6)
+		__builtin_memcpy(s->remote, to->v6, sizeof(to->v6));
+	else
+		__builtin_memcpy(s->remote, &to->v4, sizeof(to->v4));
+	return 0;
+}
+
+GLOBAL int socket_connected(__u32 fd, __u64 address, __u32 len, long ret)
+{
+	struct task_record *t = current_record();
+	struct destination to = {};
+	struct sock_record *s;
+	__u64 sk;
+	__u32 index = 0;
+
+	socket_touched(fd, false);
+	sk = sock_of_fd(fd);
+	s = t && sk ? sock_find((struct sock *)sk, &index) : NULL;
+	if (!s)
+		return 0;
+	if (!is_tcp(s) || is_no_result(ret))
+		return 0;
+	if (!ret || s->awaits_result) {
+		s->awaits_result = 0;
+		return 0;
+	}
+	if (!read_destination(&to, s->family, address, len))
+		return 0;
+	return failed_unsent(sk, t, &to);
 }
 
 /* --- bytes ------------------------------------------------------------------------------ */
@@ -222,6 +303,8 @@ static __noinline int socket_call(unsigned long long *ctx, __u32 op)
 		unfold_socketcall(&c);
 	if (c.op == OP_TOUCH)
 		socket_touched(c.args[0], false);
+	else if (c.op == OP_CONNECT)
+		socket_connected(c.args[0], c.args[1], c.args[2], c.ret);
 	else if (c.op == OP_ACCEPT && c.ret >= 0)
 		socket_touched(c.ret, true);
 	else if (c.op == OP_SPLICE || c.op == OP_SENDFILE)

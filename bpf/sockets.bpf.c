@@ -203,10 +203,32 @@ static __always_inline void count_holder(struct sock_record *s, struct task_stru
 		s->had_outsiders = 1;
 }
 
-static __always_inline bool is_tcp_listener(struct sock *sk)
+static __always_inline void watch_if_listening(struct sock *sk)
 {
-	return BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN &&
-	       protocol_of(sk) == PROTO_TCP;
+	__u32 protocol = protocol_of(sk);
+
+	if (protocol == PROTO_MPTCP)
+		sk = (struct sock *)first_flow(sk);
+	else if (protocol != PROTO_TCP)
+		return;
+	if (sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+		watch_listener(address_of(sk), false);
+}
+
+/*
+ * A listener's connections inherit the length of its queue, but not that its port was chosen by
+ * bind(2); see sk_clone_lock(), net/core/sock.c. Nothing of this tells a connection that was made
+ * from a port of the kernel's choice from one of a listener without a queue.
+ */
+static __always_inline __u32 role_when_listed(struct sock *flow)
+{
+	if (flow && BPF_CORE_READ(flow, __sk_common.skc_state) == TCP_LISTEN)
+		return ROLE_LISTEN;
+	if (!is_connection(flow))
+		return ROLE_NONE;
+	if (BPF_CORE_READ_BITFIELD_PROBED(flow, sk_userlocks) & SOCK_BINDPORT_LOCK)
+		return ROLE_CONNECT;
+	return BPF_CORE_READ(flow, sk_max_ack_backlog) ? ROLE_UNKNOWN : ROLE_NONE;
 }
 
 static __always_inline struct sock_record *listed_sock(struct sock *sk, struct task_struct *task,
@@ -214,6 +236,7 @@ static __always_inline struct sock_record *listed_sock(struct sock *sk, struct t
 {
 	__u32 tgid = task->tgid, *process;
 	struct sock_record *s;
+	__u64 flow;
 
 	if (!listing_sockets) {
 		s = sock_find(sk, index);
@@ -225,15 +248,11 @@ static __always_inline struct sock_record *listed_sock(struct sock *sk, struct t
 	s = sock_get(sk, *process, index);
 	if (s)
 		s->is_fresh = 0;
-	if (!s || s->protocol != PROTO_TCP || s->role)
-		return s;
-	s->role = ROLE_UNKNOWN;
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN) {
-		s->role = ROLE_LISTEN;
-		listener_begin(*index, address_of(sk));
-		listens_in[s->local_port] = net_of(sk);
-	} else if (!BPF_CORE_READ(sk, __sk_common.skc_dport)) {
-		s->role = ROLE_NONE;
+	if (s && is_tcp(s) && !s->role) {
+		flow = flow_of(s, sk);
+		s->role = role_when_listed((struct sock *)flow);
+		if (s->role == ROLE_LISTEN)
+			listener_begin(*index, flow);
 	}
 	return s;
 }
@@ -258,8 +277,8 @@ int list_sockets(struct bpf_iter__task_file *ctx)
 	sk = BPF_CORE_READ(sock, sk);
 	if (!sk)
 		return 0;
-	if (watches_listeners && is_tcp_listener(sk))
-		watch_listener(address_of(sk), false);
+	if (watches_listeners)
+		watch_if_listening(sk);
 	s = listed_sock(sk, task, &index);
 	if (!s)
 		return 0;

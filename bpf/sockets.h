@@ -78,6 +78,58 @@ static __always_inline __u32 net_of(struct sock *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
+/* --- MPTCP ----------------------------------------------------------------------------------- */
+
+/*
+ * An MPTCP socket is what a descriptor has; its subflows, TCP sockets of the kernel's own, are what
+ * the network has. There is one record for them all, the former's. Its figures are those of the
+ * first subflow, which listens and connects; where MPTCP is not spoken at the other end, there is
+ * no other. What was accepted from a peer without MPTCP is a plain TCP socket.
+ */
+
+static __always_inline bool is_tcp(const struct sock_record *s)
+{
+	return s->protocol == PROTO_TCP || s->protocol == PROTO_MPTCP;
+}
+
+/* The address of the socket whose record is that of TCP's @address; 0: of a further subflow. */
+GLOBAL __u64 holder_of(__u64 address)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)address;
+	struct mptcp_subflow_context *flow = NULL;
+	__u8 state;
+
+	if (!bpf_core_field_exists(tp->is_mptcp) || !bpf_core_field_exists(flow->conn))
+		return address;
+	/* Those in two states are smaller than a tcp_sock. */
+	state = BPF_CORE_READ((struct sock *)address, __sk_common.skc_state);
+	if (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV || !BPF_CORE_READ(tp, is_mptcp))
+		return address;
+	flow = BPF_CORE_READ(tp, inet_conn.icsk_ulp_data);
+	if (!flow)
+		return address;
+	if (BPF_CORE_READ_BITFIELD_PROBED(flow, request_join) ||
+	    BPF_CORE_READ_BITFIELD_PROBED(flow, mp_join))
+		return 0;
+	return (__u64)BPF_CORE_READ(flow, conn);
+}
+
+/* Of MPTCP's @sk, the address of the first subflow; 0: it has none (any more). */
+static __always_inline __u64 first_flow(struct sock *sk)
+{
+	struct mptcp_sock *msk = (struct mptcp_sock *)sk;
+
+	return bpf_core_field_exists(msk->first) ? (__u64)BPF_CORE_READ(msk, first) : 0;
+}
+
+/* The address of the TCP socket that @sk, of @s, is or has first; 0: it has none (any more). */
+static __always_inline __u64 flow_of(const struct sock_record *s, struct sock *sk)
+{
+	if (likely(s->protocol != PROTO_MPTCP) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP)
+		return address_of(sk);
+	return first_flow(sk);
+}
+
 /* --- names ----------------------------------------------------------------------------------- */
 
 /*
@@ -149,6 +201,24 @@ static __always_inline bool has_gro(struct udp_sock *up)
 	return BPF_CORE_READ(up, udp_flags) & (1UL << UDP_FLAGS_GRO_ENABLED);
 }
 
+static __always_inline void fill_tcp_name(struct sock_record *s, struct sock *sk)
+{
+	struct sock *flow = (struct sock *)flow_of(s, sk);
+	struct port_key port = {};
+	__u32 yes = 1;
+
+	if (!flow || has_lost_name(s, flow))
+		return;
+	fill_addresses(s, flow);
+	if (!s->remote_port) /* tcp_disconnect() leaves the address of an earlier peer */
+		__builtin_memset(s->remote, 0, sizeof(s->remote));
+	if (s->role != ROLE_LISTEN)
+		return;
+	port.netns = s->netns;
+	port.port = s->local_port;
+	bpf_map_update_elem(&ports, &port, &yes, BPF_ANY);
+}
+
 GLOBAL int fill_name(__u32 index, __u64 address)
 {
 	struct sock *sk = (struct sock *)address;
@@ -160,12 +230,12 @@ GLOBAL int fill_name(__u32 index, __u64 address)
 		fill_unix_name(s, sk);
 		return 0;
 	}
-	if (s->protocol == PROTO_TCP && has_lost_name(s, sk))
+	if (is_tcp(s)) {
+		fill_tcp_name(s, sk);
 		return 0;
+	}
 	if (has_addresses(s))
 		fill_addresses(s, sk);
-	if (s->protocol == PROTO_TCP)
-		return 0;
 	s->receive_buffer = BPF_CORE_READ(sk, sk_rcvbuf);
 	if (!has_addresses(s))
 		return 0;
@@ -213,7 +283,8 @@ static __always_inline struct sock_record *sock_find(struct sock *sk, __u32 *ind
 /* Not the one of an earlier socket at this address, which ended unseen. */
 static __always_inline bool sock_matches(const struct sock_record *s, __u64 ino)
 {
-	return s->protocol == PROTO_TCP || s->ino == ino;
+	return s->protocol == PROTO_TCP || s->ino == ino ||
+	       (s->protocol == PROTO_MPTCP && !s->ino); /* it was not accepted then */
 }
 
 /* Only a sweep by user space finds the end of these. */
@@ -221,7 +292,7 @@ static __always_inline void note_new(__u32 protocol)
 {
 	__u64 nothing = 0;
 
-	if (protocol == PROTO_TCP)
+	if (protocol == PROTO_TCP || protocol == PROTO_MPTCP)
 		return;
 	ADD(nr_new_sockets, 1);
 	if (nr_new_sockets >= wake_up_after_sockets * 4 && !(nr_new_sockets % 64))
@@ -233,6 +304,7 @@ GLOBAL int sock_add(__u64 key, __u32 process, __u32 protocol)
 {
 	struct sock *sk = (struct sock *)key;
 	struct sock_record *s;
+	__u64 flow;
 	__u32 index;
 	int err;
 
@@ -250,12 +322,14 @@ GLOBAL int sock_add(__u64 key, __u32 process, __u32 protocol)
 	s->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	s->is_fresh = 1;
 	s->snapshot = nr_snapshots;
-	s->base_drops = kernel_drops(key);
+	s->netns = net_of(sk);
+	flow = flow_of(s, sk);
+	s->base_drops = kernel_drops(flow);
 	if (!listing_sockets)
 		s->opened_ns = bpf_ktime_get_ns();
 	fill_name(index, key);
-	if (protocol == PROTO_TCP)
-		tcp_late_base(s, sk);
+	if (is_tcp(s) && flow)
+		tcp_late_base(s, (struct sock *)flow);
 	s->state = RECORD_LIVE;
 	err = bpf_map_update_elem(&sock_of, &key, &index, BPF_NOEXIST);
 	if (!err) {

@@ -26,7 +26,6 @@ __u32 listing_sockets = 0;
 __u32 nr_ended_sockets = 0, nr_new_sockets = 0;
 const volatile __u32 wake_up_after_sockets = 1;
 const volatile bool bytes_by_calls = false;
-__u32 listens_in[65536] = {};
 __u32 drops_when_read[65536] = {};
 __u64 each_cpu_map = 0, each_cpu_base = 0;
 const volatile __u32 nr_cpus = 1;

@@ -156,6 +156,14 @@ struct {
 	__type(value, struct drop_count);
 } drops __weak SEC(".maps");
 
+/* Where traced processes have been listening. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct port_key);
+	__type(value, __u32);
+} ports __weak SEC(".maps");
+
 /* Known at load time; the verifier removes what they switch off. */
 extern const volatile bool detail_full;
 extern const volatile bool follow;
@@ -194,8 +202,6 @@ extern __u32 nr_ended_sockets, nr_new_sockets;
 extern const volatile __u32 wake_up_after_sockets;
 /* No better place shows the bytes: the results of calls do. */
 extern const volatile bool bytes_by_calls;
-/* The network namespace in which a traced process has been listening, by TCP port; 0: none has. */
-extern __u32 listens_in[65536];
 /* Datagrams thrown away while they were read, nobody knows from which socket, by its port. */
 extern __u32 drops_when_read[65536];
 /* bpf/percpu.h: the map's address, and its element's for all CPUs; 0: not known. */
@@ -203,7 +209,8 @@ extern __u64 each_cpu_map, each_cpu_base;
 extern const volatile __u32 nr_cpus; /* possible ones */
 /* Where a network namespace keeps these counts (LINUX_MIB_...); 0: not known. */
 extern const volatile __u32 mib_listen_overflows, mib_listen_drops, mib_cookies_received;
-/* The kernel does not tell which listener had a drop: all are watched. Set before tracing begins. */
+/* The kernel does not tell which listener had a drop: all are watched. Set before tracing begins.
+ */
 extern __u32 watches_listeners;
 /* There were more listeners than can be watched. */
 extern __u32 misses_listeners;

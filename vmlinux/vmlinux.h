@@ -245,6 +245,7 @@ struct sock {
 	struct socket *sk_socket;
 	__u16 sk_protocol;
 	__u16 sk_type;
+	__u32 sk_max_ack_backlog;
 	unsigned long sk_ino; /* since 6.18 */
 	struct numa_drop_counters *sk_drop_counters;
 };
@@ -253,10 +254,16 @@ struct tcp_ulp_ops;
 
 struct inet_connection_sock {
 	const struct tcp_ulp_ops *icsk_ulp_ops;
+	void *icsk_ulp_data;
+};
+
+struct list_head {
+	struct list_head *next;
 };
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	struct list_head tsorted_sent_queue;
 	__u32 srtt_us, mdev_us;
 	__u32 snd_cwnd;
 	__u32 mss_cache;
@@ -269,6 +276,16 @@ struct tcp_sock {
 	__u8 syn_data : 1;
 	__u8 syn_fastopen : 1;
 	__u8 repair : 1;
+	bool is_mptcp; /* with CONFIG_MPTCP; so the next two */
+};
+
+struct mptcp_subflow_context {
+	__u32 request_join : 1, mp_join : 1;
+	struct sock *conn;
+};
+
+struct mptcp_sock {
+	struct sock *first;
 };
 
 struct udp_sock {

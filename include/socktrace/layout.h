@@ -97,7 +97,8 @@ enum row_kind {
 #define SOCKET_OP_SHIFT 2
 enum socket_op {
 	OP_NONE,
-	OP_TOUCH, /* bind, connect, listen: the socket is the process's from now on */
+	OP_TOUCH,   /* bind, listen: the socket is the process's from now on */
+	OP_CONNECT, /* the same, to the address in arguments 1 and 2 */
 	OP_ACCEPT,
 	OP_SPLICE,     /* from argument 0 to argument 2 */
 	OP_SENDFILE,   /* to argument 0 */
@@ -237,7 +238,7 @@ enum sock_role {
 	ROLE_ACCEPT,
 	ROLE_CONNECT,
 	ROLE_BIND,
-	ROLE_UNKNOWN, /* TCP connected before the trace */
+	ROLE_UNKNOWN, /* TCP older than the trace, of a listener: which, user space finds */
 	NR_ROLES,
 };
 
@@ -336,15 +337,16 @@ struct sock_record {
 	__u64 drops;
 	__u64 gone_sent, gone_received; /* by processes that ended; user space adds */
 	__u32 base_urg_seq;
-	__u64 prior_sent, prior_received; /* in earlier connections of this socket */
 	__u8 has_base, has_fin_sent, has_fin_in_base;
-	__u8 is_dual;	    /* IPv6 that takes IPv4 too */
-	__u8 opaque;	    /* enum sock_opaque */
-	__u8 is_cut_off;    /* it was disconnected before its last bytes were compared */
-	__u8 by_ring;	    /* threads of io_uring moved some of its bytes */
-	__u8 is_refreshed;  /* the books have been filled */
-	__u8 had_outsiders; /* a process that is not traced held it */
-	__u8 is_end_seen;   /* its last descriptor was closed in view: the books are of then */
+	__u8 is_dual;	     /* IPv6 that takes IPv4 too */
+	__u8 opaque;	     /* enum sock_opaque */
+	__u8 is_cut_off;     /* it was disconnected before its last bytes were compared */
+	__u8 by_ring;	     /* threads of io_uring moved some of its bytes */
+	__u8 is_refreshed;   /* the books have been filled */
+	__u8 had_outsiders;  /* a process that is not traced held it */
+	__u8 is_end_seen;    /* its last descriptor was closed in view: the books are of then */
+	__u8 awaits_result;  /* of a SYN that was sent: connect(2) has not told yet */
+	__u8 is_flow_gone;   /* MPTCP: the first subflow */
 	__u32 receive_buffer, datagrams_queued;
 
 	/* what calls under way at the look numbered busy_snapshot may have moved, uncounted */
@@ -355,6 +357,7 @@ struct sock_record {
 	__u32 holders;	    /* processes that hold it, by that snapshot */
 	__u32 last_holder;  /* the last one counted */
 
+	__u32 netns;
 	__be16 remote_port;
 	__u16 local_port;
 	union {
@@ -391,6 +394,11 @@ struct drop_count {
 	__u64 first_ns, last_ns;
 };
 
+/* A TCP port on which a traced process has been listening. */
+struct port_key {
+	__u32 netns, port;
+};
+
 #define REASON_NONE 0xffffffff /* this kernel has no reasons */
 
 /* --- CPUs and the rest ----------------------------------------------------------------------- */
@@ -402,7 +410,8 @@ struct cpu_slot {
 	__u64 running; /* task_struct that the last switch brought on; 0: no switch seen yet */
 	__u64 failed_skb, failed_sk; /* datagram about to be thrown away, and whose */
 	__u64 percpu_offset;	     /* where its copies of per-CPU variables lie: bpf/percpu.h */
-	__u64 pad[3];		     /* a cache line of its own */
+	__u64 born;		     /* connection that is being made of one to a traced listener */
+	__u64 pad[2];		     /* a cache line of its own */
 };
 
 #define SLOT_UNSURE 0xffffffff

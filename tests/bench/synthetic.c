@@ -103,7 +103,7 @@ static void unexpected(const char *function)
 	die(function);
 }
 
-bool kernel_listens_on(const struct kernel *k, uint16_t port)
+bool kernel_listens_on(const struct kernel *k, uint32_t netns, uint16_t port)
 {
 	(void)k, (void)port;
 	unexpected(__func__);

@@ -118,6 +118,11 @@ sockets_agree() {
 	sockets_agree life
 }
 
+@test "strace agrees with sockets that are used again" {
+	cd "$T"
+	sockets_agree origins
+}
+
 @test "strace agrees with many connections" {
 	agrees connects -n 200
 }

@@ -42,7 +42,7 @@ static const struct {
 	enum socket_op op;
 } socket_ops[] = {
 	{"bind", OP_TOUCH},
-	{"connect", OP_TOUCH},
+	{"connect", OP_CONNECT},
 	{"listen", OP_TOUCH},
 	{"setsockopt", OP_TOUCH},
 	{"getsockopt", OP_GETSOCKOPT},

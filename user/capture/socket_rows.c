@@ -31,8 +31,7 @@ static char *inet_name(int family, const uint8_t *address, uint16_t port, bool i
 	char text[INET6_ADDRSTRLEN];
 
 	/* Where to, or (a connect(2) that failed) where from, is not known. */
-	if (!port && (!is_local || is_connected) &&
-	    !memcmp(address, none, family == AF_INET ? 4 : 16))
+	if (!port && (is_local ? is_connected : !memcmp(address, none, family == AF_INET ? 4 : 16)))
 		return xstrdup("*");
 	inet_ntop(family, address, text, sizeof(text));
 	return xasprintf(family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, port);
@@ -54,10 +53,10 @@ static char *unix_name(const struct sock_record *s)
 	return utf8_clean(name, len);
 }
 
-/* Of a connection older than the trace, a listener on the port that it came in on tells. */
+/* Of a connection that is older than the trace, and looks like one to a listener. */
 static const char *role_of(const struct socket_reader *r, const struct sock_record *s)
 {
-	if (s->role == ROLE_UNKNOWN && kernel_listens_on(r->kernel, s->local_port))
+	if (s->role == ROLE_UNKNOWN && kernel_listens_on(r->kernel, s->netns, s->local_port))
 		return roles[ROLE_ACCEPT];
 	return roles[s->role];
 }
@@ -175,13 +174,15 @@ static void fill_tcp(const struct socket_reader *r, const struct sock_record *s,
 	x->tcp_failed_connects = t->failed_connects;
 	if (!s->is_refreshed)
 		return;
-	if (t->srtt_us)
+	if (t->srtt_us) {
 		x->tcp_rtt_ns = (uint64_t)t->srtt_us * 1000 / 8;
-	x->tcp_rtt_var_ns = (uint64_t)t->mdev_us * 1000 / 4;
+		x->tcp_rtt_var_ns = (uint64_t)t->mdev_us * 1000 / 4;
+	}
 	x->tcp_retransmits = t->retransmits - t->failed_in_total;
 	if (knows_failed)
 		x->tcp_retransmits_failed = t->retransmits_failed;
-	x->tcp_cwnd = t->cwnd;
+	if (t->cwnd)
+		x->tcp_cwnd = t->cwnd;
 	/* net/ipv4/tcp.c, tcp_compute_delivery_rate() */
 	if (t->rate_interval_us)
 		x->tcp_delivery_rate =
@@ -207,7 +208,7 @@ static void fill_life(const struct socket_reader *r, const struct sock_record *s
 	out->opened_ns = since_start(r, s->opened_ns);
 	out->closed_ns = since_start(r, s->closed_ns);
 	out->shared_by = s->holders ? s->holders : METRIC_UNKNOWN; /* closed before any look */
-	if (s->protocol == PROTO_TCP)
+	if (is_tcp(s))
 		out->state = tcp_state_name(s->tcp_state);
 	out->closed_by = s->closed_by == CLOSER_LOCAL	 ? "local"
 			 : s->closed_by == CLOSER_REMOTE ? "remote"
@@ -460,9 +461,9 @@ static void add_first_row(struct socket_reader *r, uint32_t index, struct proces
 	struct socket out;
 
 	begin_row(r, s, &s->counts, &out);
-	if (s->protocol == PROTO_TCP) {
+	if (is_tcp(s)) {
 		fill_tcp(r, s, &out);
-		if (s->role != ROLE_LISTEN)
+		if (s->protocol == PROTO_TCP && s->role != ROLE_LISTEN)
 			fill_tcp_books(r, s, index, &out);
 	} else if (s->protocol == PROTO_UDP) {
 		fill_udp(s, &out);

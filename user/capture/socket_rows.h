@@ -16,7 +16,7 @@ struct socket_reader {
 	struct kernel *kernel;
 	uint64_t began_ns, jiffy_ns;
 	bool detail_full;
-	long nr_online; /* CPUs, when the trace began: the programs know of no others */
+	long nr_online;	 /* CPUs, when the trace began: the programs know of no others */
 	uint32_t *ended; /* found, and not folded yet */
 	size_t nr_ended, cap_ended;
 	uint32_t nr_new; /* since the last sweep: records of which only a sweep may find the end */
@@ -38,6 +38,11 @@ static inline const struct sock_record *sock_at(const struct socket_reader *r, u
 static inline struct sock_use *use_at(const struct socket_reader *r, uint32_t index)
 {
 	return pool_at(kernel_uses(r->kernel), index);
+}
+
+static inline bool is_tcp(const struct sock_record *s)
+{
+	return s->protocol == PROTO_TCP || s->protocol == PROTO_MPTCP;
 }
 
 static inline uint32_t state_of(const struct sock_record *s)

@@ -188,7 +188,7 @@ void socket_reader_fold_ended(struct socket_reader *r, struct process **processe
 	for (size_t i = 0; i < r->nr_ended; i++) {
 		uint32_t index = r->ended[i];
 
-		if (r->nr_new && sock_at(r, index)->protocol != PROTO_TCP)
+		if (r->nr_new && !is_tcp(sock_at(r, index)))
 			r->nr_new--;
 		socket_rows_add(r, index, processes);
 		release(r, index);
@@ -234,6 +234,13 @@ void socket_reader_add_drops(struct socket_reader *r, struct drops *drops)
 
 /* --- sockets that are gone -------------------------------------------------------------- */
 
+/* TCP tells when a socket is gone; MPTCP when the first subflow is, which may be earlier. */
+static bool is_ended_by_kernel(const struct sock_record *s)
+{
+	return s->protocol == PROTO_TCP ||
+	       (s->protocol == PROTO_MPTCP && s->role != ROLE_NONE && !s->is_flow_gone);
+}
+
 void socket_reader_sweep(struct socket_reader *r, uint64_t since_ns)
 {
 	const struct pool *socks = kernel_socks(r->kernel);
@@ -242,7 +249,7 @@ void socket_reader_sweep(struct socket_reader *r, uint64_t since_ns)
 	for (uint32_t i = 1; i < socks->nr; i++) {
 		struct sock_record *s = pool_at(socks, i);
 
-		if (state_of(s) == RECORD_LIVE && s->protocol != PROTO_TCP &&
+		if (state_of(s) == RECORD_LIVE && !is_ended_by_kernel(s) &&
 		    s->opened_ns < since_ns && s->snapshot != kernel_nr_snapshots(r->kernel))
 			kernel_end_sock(r->kernel, i, s, since_ns);
 	}

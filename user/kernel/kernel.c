@@ -249,7 +249,8 @@ static int set_sizes(struct kernel *k)
 	       set_size(s->maps.free_blocks, 2 * n) ?: set_size(s->maps.socks, m + 1) ?:
 	       set_size(s->maps.sock_of, m + 1) ?: set_size(s->maps.free_socks, m + 1) ?:
 	       set_size(s->maps.uses, m / 4 + 1) ?: set_size(s->maps.use_of, m / 4 + 1) ?:
-	       set_size(s->maps.free_uses, m / 4 + 1) ?: set_size(s->maps.drops, m / 8 + 1);
+	       set_size(s->maps.free_uses, m / 4 + 1) ?: set_size(s->maps.drops, m / 8 + 1) ?:
+	       set_size(s->maps.ports, m / 8 + 64);
 }
 
 /* What calls have done to sockets matters at their return only as far as no other hook shows it. */

@@ -139,7 +139,7 @@ void kernel_end(struct kernel *k);
 uint32_t kernel_take_ended_sockets(struct kernel *k);
 uint32_t kernel_take_new_sockets(struct kernel *k);
 /* Whether a traced process has been seen to listen on that local TCP port. */
-bool kernel_listens_on(const struct kernel *k, uint16_t port);
+bool kernel_listens_on(const struct kernel *k, uint32_t netns, uint16_t port);
 /* Whether one listener alone of this network namespace has thrown anything away, as is known. */
 bool kernel_has_one_grown_listener(const struct kernel *k, uint32_t net);
 /* Datagrams to that port thrown away while they were read, nobody knows from which socket. */

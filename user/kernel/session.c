@@ -183,9 +183,12 @@ bool kernel_has_one_grown_listener(const struct kernel *k, uint32_t net)
 	       nr == 1;
 }
 
-bool kernel_listens_on(const struct kernel *k, uint16_t port)
+bool kernel_listens_on(const struct kernel *k, uint32_t netns, uint16_t port)
 {
-	return k->skel->bss->listens_in[port];
+	struct port_key key = {.netns = netns, .port = port};
+	uint32_t yes;
+
+	return !bpf_map__lookup_elem(k->skel->maps.ports, &key, sizeof(key), &yes, sizeof(yes), 0);
 }
 
 void kernel_forget_use(const struct kernel *k, const struct sock_use *use)

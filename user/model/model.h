@@ -316,7 +316,7 @@ void socket_init(struct socket *s);
 void socket_free(struct socket *s); /* frees what it holds, not @s itself */
 /* For qsort(3): busiest first, by bytes, calls, then address. */
 int socket_compare(const void *a, const void *b);
-/* Whether sockets such as @s have @m: the groups "tcp" and "udp" are of these protocols alone. */
+/* Whether sockets such as @s have @m: "tcp" is of TCP and MPTCP alone, "udp" of UDP. */
 bool socket_has_metric(const struct socket *s, const struct metric *m);
 /*
  * Gives @s to @p; @s is empty afterwards. Open sockets stay rows of their own. Of closed ones, no

@@ -135,8 +135,10 @@ void socket_free(struct socket *s)
 
 bool socket_has_metric(const struct socket *s, const struct metric *m)
 {
-	if (!strcmp(m->group, "tcp") || !strcmp(m->group, "udp"))
-		return !strcmp(m->group, s->protocol);
+	if (!strcmp(m->group, "tcp"))
+		return !strcmp(s->protocol, "tcp") || !strcmp(s->protocol, "mptcp");
+	if (!strcmp(m->group, "udp"))
+		return !strcmp(s->protocol, "udp");
 	return true;
 }
 

@@ -202,16 +202,18 @@ static void connects_again(void)
 
 	for (int i = 1; i <= 2; i++) {
 		connect_to(fd, listener);
+		endpoint_named(fd, "connect")->closed_by = i == 1 ? "local" : "remote";
 		other = net_accept(listener);
 		moved(put(fd, 100 * i, NULL), 100 * i);
 		moved(get(other, 1000, 0), 100 * i);
 		moved(put(other, 10 * i, NULL), 10 * i);
 		moved(get(fd, 1000, 0), 10 * i);
-		if (i == 1)
+		if (i == 1) {
 			truth_check(connect(fd, &nobody, sizeof(nobody)) == 0, "connect to none");
+			endpoint_used_anew(fd);
+		}
 		net_close(other);
 	}
-	endpoint_named(fd, "connect")->closed_by = "remote";
 	net_close(fd);
 	net_close(listener);
 }

@@ -115,7 +115,8 @@ static struct endpoint *find(pid_t pid, uint64_t inode)
 	uint32_t nr = __atomic_load_n(&endpoints->nr, __ATOMIC_SEQ_CST);
 
 	for (uint32_t i = nr; i-- > 0;)
-		if (endpoints->items[i].inode == inode && endpoints->items[i].pid == pid)
+		if (endpoints->items[i].inode == inode && endpoints->items[i].pid == pid &&
+		    !endpoints->items[i].is_past)
 			return &endpoints->items[i];
 	return NULL;
 }
@@ -132,6 +133,11 @@ struct endpoint *endpoint(int fd)
 	e = endpoint_new(protocol_of(fd), family_of(fd), NULL, 1);
 	e->inode = st.st_ino;
 	return e;
+}
+
+void endpoint_used_anew(int fd)
+{
+	endpoint(fd)->is_past = 1;
 }
 
 static void set_name(struct endpoint_name *name, const void *address, socklen_t len)

@@ -52,6 +52,7 @@ struct endpoint {
 		connections; /* more than one: many with the same key, whose other address is "*" */
 	uint8_t early;	     /* older than the trace */
 	uint8_t alive;	     /* still open when the report is made */
+	uint8_t is_past;     /* the socket has been used anew since */
 	uint32_t nr_figures, nr_drops;
 	struct endpoint_figure figures[ENDPOINT_FIGURES];
 	struct endpoint_drop drops[ENDPOINT_DROPS];
@@ -66,6 +67,8 @@ void endpoints_are_early(bool early);
 bool endpoints_early_now(void);
 /* The calling process's account for a socket, made if missing. */
 struct endpoint *endpoint(int fd);
+/* What the socket does from here on has an account of its own. */
+void endpoint_used_anew(int fd);
 /* Gives it its role (may be NULL) and notes both addresses as they are now. */
 struct endpoint *endpoint_named(int fd, const char *role);
 /* An account that stands for @connections sockets, not bound to a descriptor. */
