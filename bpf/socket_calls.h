@@ -164,6 +164,11 @@ GLOBAL int socket_connected(__u32 fd, __u64 address, __u32 len, long ret)
 	s = t && sk ? sock_find((struct sock *)sk, &index) : NULL;
 	if (!s)
 		return 0;
+	if (s->protocol == PROTO_UNIX_STREAM || s->protocol == PROTO_UNIX_SEQPACKET) {
+		if (!ret)
+			s->role = ROLE_CONNECT;
+		return 0;
+	}
 	if (!is_tcp(s) || is_no_result(ret))
 		return 0;
 	if (!ret || s->awaits_result) {

@@ -133,32 +133,36 @@ static __always_inline __u64 flow_of(const struct sock_record *s, struct sock *s
 /* --- names ----------------------------------------------------------------------------------- */
 
 /*
- * An accepted Unix socket has its listener's name, a connecting one seldom a name of its own; one
- * of a pair has neither.
+ * An accepted Unix socket shares its listener's name, a connecting one seldom has a name of its
+ * own; one of a pair has neither. How one came about that has a name and a peer, but shares it with
+ * none (any more), is known from the call that did it, or not.
  */
-static __always_inline __u32 unix_role(const struct sock_record *s, bool has_name, bool has_peer,
-				       __u8 state)
+static __always_inline __u32 unix_role(const struct sock_record *s, struct unix_address *own,
+				       bool has_peer, __u8 state)
 {
 	if (state == TCP_LISTEN)
 		return ROLE_LISTEN;
-	if (has_name)
-		return has_peer && s->protocol != PROTO_UNIX_DGRAM ? ROLE_ACCEPT : ROLE_BIND;
-	return has_peer && s->name_len ? ROLE_CONNECT : ROLE_NONE;
+	if (!own)
+		return has_peer && s->name_len ? ROLE_CONNECT : ROLE_NONE;
+	if (!has_peer || s->protocol == PROTO_UNIX_DGRAM)
+		return ROLE_BIND;
+	return BPF_CORE_READ(own, refcnt.refs.counter) > 1 ? ROLE_ACCEPT : ROLE_NONE;
 }
 
 static __always_inline void fill_unix_name(struct sock_record *s, struct sock *sk)
 {
 	struct unix_sock *u = (struct unix_sock *)sk, *peer;
-	struct unix_address *name = BPF_CORE_READ(u, addr);
-	bool has_name = name;
+	struct unix_address *own = BPF_CORE_READ(u, addr), *name = own;
 	int len;
 
 	peer = (struct unix_sock *)BPF_CORE_READ(u, peer);
-	s->is_peer_name = !has_name;
-	if (!has_name)
+	s->is_peer_name = !own;
+	if (!own)
 		name = BPF_CORE_READ(peer, addr);
 	len = name ? BPF_CORE_READ(name, len) - (int)sizeof(short) : 0;
-	if (len > 0 && len <= UNIX_NAME_LEN) {
+	if (len > UNIX_NAME_LEN)
+		len = UNIX_NAME_LEN; /* a path without a NUL: the kernel has added one */
+	if (len > 0) {
 		bpf_probe_read_kernel(s->name, UNIX_NAME_LEN,
 				      (void *)name + bpf_core_field_offset(name->name) +
 					      sizeof(short));
@@ -166,7 +170,7 @@ static __always_inline void fill_unix_name(struct sock_record *s, struct sock *s
 	}
 	/* A peer that has closed leaves the role as it was. */
 	if (s->role == ROLE_NONE || s->role == ROLE_BIND)
-		s->role = unix_role(s, has_name, peer, BPF_CORE_READ(sk, __sk_common.skc_state));
+		s->role = unix_role(s, own, peer, BPF_CORE_READ(sk, __sk_common.skc_state));
 }
 
 static __always_inline void fill_addresses(struct sock_record *s, struct sock *sk)

@@ -314,7 +314,12 @@ struct sockaddr_un {
 	char sun_path[108];
 };
 
+typedef struct {
+	atomic_t refs;
+} refcount_t;
+
 struct unix_address {
+	refcount_t refcnt;
 	int len;
 	struct sockaddr_un name[];
 };

@@ -60,6 +60,13 @@ summed() {
 	run_sockets --detail count -- origins
 }
 
+@test "Unix sockets that are older than the trace: who accepted is told by what they share" {
+	cd "$T"
+	attach_sockets -- origins -e names
+	[[ $(value "$T/report.json" '[[s["role"] for s in p["sockets"]].count("accept")
+		for p in r["processes"]]') == "[5]" ]]
+}
+
 @test "what is read after a reset, from a socket that is then used again, is no false book" {
 	SOCKETS=(--null tcp_bytes)
 	COMPARE=(--null tcp_bytes)

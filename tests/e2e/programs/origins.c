@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * origins [CASE...]: connections and attempts at them, in a network namespace with loopback alone,
- * told apart by what the program asked for: to whom, from which socket, for the how manieth time.
- * Without CASE, all but "unread".
+ * origins [-e] [CASE...]: connections and attempts at them, in a network namespace with loopback
+ * alone and the working directory, told apart by what the program asked for: to whom, from which
+ * socket, for the how manieth time. Without CASE, all but "unread". With -e the Unix sockets are
+ * older than the trace.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "net.h"
 
@@ -257,6 +260,93 @@ static void unread(void)
 	net_close(listener);
 }
 
+/* --- Unix sockets ---------------------------------------------------------------------------- */
+
+#define NAMES 5
+
+/* A listener's name; how a client gets one of its own. */
+struct unix_way {
+	char first; /* NUL: abstract */
+	unsigned int len;
+	enum { UNNAMED, BOUND, GIVEN } client; /* GIVEN: by the kernel, for SO_PASSCRED */
+	int fds[2], listener;
+};
+
+static struct unix_way unix_ways[NAMES] = {
+	{.first = 'p', .len = 20, .client = UNNAMED}, {.first = 'q', .len = 107, .client = BOUND},
+	{.first = 'r', .len = 108, .client = GIVEN},  {.first = 's', .len = 108, .client = BOUND},
+	{.first = 0, .len = 108, .client = BOUND},
+};
+
+static socklen_t unix_name(struct sockaddr_un *a, char first, unsigned int len)
+{
+	*a = (struct sockaddr_un){.sun_family = AF_UNIX};
+	memset(a->sun_path, first ? first : 'a', len);
+	a->sun_path[0] = first;
+	return offsetof(struct sockaddr_un, sun_path) + len;
+}
+
+static int unix_socket(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	truth_check(fd >= 0, "socket");
+	return fd;
+}
+
+/* getsockname(2) gives the NUL that the kernel puts behind a path too. */
+static void unix_endpoint(int fd, const char *role, const struct sockaddr_un *name, socklen_t len)
+{
+	endpoint(fd)->role = role;
+	if (name)
+		endpoint_local(endpoint(fd), name, len);
+}
+
+static void connect_unix(struct unix_way *w, char own)
+{
+	struct sockaddr_un name, client;
+	socklen_t len = unix_name(&name, w->first, w->len), client_len = 0;
+
+	w->listener = unix_socket();
+	truth_check(!bind(w->listener, (void *)&name, len) && !listen(w->listener, 1), "listen");
+	unix_endpoint(w->listener, "listen", &name, len);
+	w->fds[0] = unix_socket();
+	if (w->client == BOUND) {
+		client_len = unix_name(&client, own, w->len);
+		truth_check(!bind(w->fds[0], (void *)&client, client_len), "bind");
+	} else if (w->client == GIVEN) {
+		net_set(w->fds[0], SOL_SOCKET, SO_PASSCRED, 1);
+	}
+	truth_check(connect(w->fds[0], (void *)&name, len) == 0, "connect");
+	if (w->client == UNNAMED)
+		endpoint_remote(endpoint(w->fds[0]), &name, len);
+	unix_endpoint(w->fds[0], "connect", client_len ? &client : NULL, client_len);
+	w->fds[1] = accept(w->listener, NULL, NULL);
+	truth_check(w->fds[1] >= 0, "accept");
+	unix_endpoint(w->fds[1], "accept", &name, len);
+}
+
+static void unix_connections(void)
+{
+	for (int i = 0; i < NAMES; i++)
+		connect_unix(&unix_ways[i], 'A' + i);
+}
+
+static void names(void)
+{
+	if (!unix_ways[0].fds[0])
+		unix_connections();
+	for (int i = 0; i < NAMES; i++) {
+		struct unix_way *w = &unix_ways[i];
+
+		put(w->fds[0], 10 + i);
+		get(w->fds[1], 10 + i);
+		net_close(w->fds[0]);
+		net_close(w->fds[1]);
+		net_close(w->listener);
+	}
+}
+
 /* --- the program ----------------------------------------------------------------------------- */
 
 static const struct {
@@ -266,16 +356,25 @@ static const struct {
 } origins[] = {
 	{"refused", refused, false},	   {"unreachable", unreachable, false},
 	{"told-later", told_later, false}, {"unanswered", unanswered, false},
-	{"again", again, false},	   {"unread", unread, true},
+	{"again", again, false},	   {"names", names, false},
+	{"unread", unread, true},
 };
 
 int main(int argc, char **argv)
 {
-	truth_getopt(argc, argv, "");
+	bool are_early = false;
+
+	while (truth_getopt(argc, argv, "e") != -1)
+		are_early = true;
 	truth_init("origins", 4);
 	endpoints_init(256);
 	truth_process_begin();
+	if (are_early) {
+		endpoints_are_early(true);
+		unix_connections();
+	}
 	truth_wait_go(NULL, 0);
+	endpoints_are_early(false);
 	net_unshare();
 	for (size_t i = 0; i < sizeof(origins) / sizeof(*origins); i++)
 		if (truth_is_wanted(origins[i].name, argc, argv) &&
