@@ -223,6 +223,26 @@ static __always_inline void fill_tcp_name(struct sock_record *s, struct sock *sk
 	bpf_map_update_elem(&ports, &port, &yes, BPF_ANY);
 }
 
+static __always_inline bool was_used(const struct sock_counts *c)
+{
+	return c->send_calls || c->send_errors || c->receive_calls || c->receive_errors ||
+	       c->peek_calls || c->trunc_calls;
+}
+
+/* What was moved before the peer changed stands in the same record. */
+static __always_inline void fill_datagram_addresses(struct sock_record *s, struct sock *sk)
+{
+	__u64 before[2], *now = (__u64 *)s->remote;
+	__be16 port = s->remote_port;
+
+	before[0] = now[0];
+	before[1] = now[1];
+	fill_addresses(s, sk);
+	if ((port != s->remote_port || before[0] != now[0] || before[1] != now[1]) &&
+	    (s->is_shared || s->drops || was_used(&s->counts)))
+		s->has_many_peers = 1;
+}
+
 GLOBAL int fill_name(__u32 index, __u64 address)
 {
 	struct sock *sk = (struct sock *)address;
@@ -239,7 +259,7 @@ GLOBAL int fill_name(__u32 index, __u64 address)
 		return 0;
 	}
 	if (has_addresses(s))
-		fill_addresses(s, sk);
+		fill_datagram_addresses(s, sk);
 	s->receive_buffer = BPF_CORE_READ(sk, sk_rcvbuf);
 	if (!has_addresses(s))
 		return 0;

@@ -347,6 +347,7 @@ struct sock_record {
 	__u8 is_end_seen;    /* its last descriptor was closed in view: the books are of then */
 	__u8 awaits_result;  /* of a SYN that was sent: connect(2) has not told yet */
 	__u8 is_flow_gone;   /* MPTCP: the first subflow */
+	__u8 has_many_peers; /* datagrams: no one remote address is that of all */
 	__u32 receive_buffer, datagrams_queued;
 
 	/* what calls under way at the look numbered busy_snapshot may have moved, uncounted */

@@ -79,7 +79,9 @@ static void fill_names(const struct socket_reader *r, const struct sock_record *
 	out->family = s->family == AF_INET6 ? "ipv6" : "ipv4";
 	out->dual_stack = s->is_dual;
 	out->local = inet_name(s->family, s->local, s->local_port, true, s->remote_port);
-	out->remote = inet_name(s->family, s->remote, ntohs(s->remote_port), false, false);
+	out->remote = s->has_many_peers ? xstrdup("*")
+					: inet_name(s->family, s->remote, ntohs(s->remote_port),
+						    false, false);
 }
 
 /* --- figures ---------------------------------------------------------------------------- */

@@ -23,11 +23,16 @@ def port(address):
     return int(address.rpartition(":")[2])
 
 
-def row_of(report, protocol, stream):
+def row_of(report, protocol, stream, is_server):
+    """A UDP server is greeted on the socket that it then connects: with no one peer for all."""
+    def remote(row):
+        if protocol == "udp" and is_server:
+            return row["remote"]
+        return row["remote"].rpartition(":")[2]
+    wanted = "*" if protocol == "udp" and is_server else str(stream["remote_port"])
     rows = [r for p in report["processes"] for r in p["sockets"]
-            if r["protocol"] == protocol and ":" in (r["remote"] or "")
-            and (port(r["local"]), port(r["remote"])) == (stream["local_port"],
-                                                         stream["remote_port"])]
+            if r["protocol"] == protocol and r["role"] in ("accept", "connect")
+            and port(r["local"]) == stream["local_port"] and remote(r) == wanted]
     assert len(rows) == 1, (stream, rows)
     return rows[0]
 
@@ -72,7 +77,7 @@ def main():
     total = 0
     for stream, end in streams:
         protocol, check = ("udp", check_udp) if "udp" in end else ("tcp", check_tcp)
-        total += check(iperf, end, row_of(report, protocol, stream), is_server)
+        total += check(iperf, end, row_of(report, protocol, stream, is_server), is_server)
     assert total > 1000000, f"only {total} bytes"
 
 

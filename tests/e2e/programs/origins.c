@@ -260,6 +260,44 @@ static void unread(void)
 	net_close(listener);
 }
 
+/* --- datagrams ------------------------------------------------------------------------------- */
+
+static void receive_from(int fd, int peer, size_t n)
+{
+	put(fd, n);
+	get(peer, n);
+}
+
+/* A socket that has been connected to several peers has one row, for all of them. */
+static void turns(const char *address)
+{
+	int peers[2] = {net_bound(address, SOCK_DGRAM), net_bound(address, SOCK_DGRAM)};
+	int many = net_socket(address, SOCK_DGRAM), one = net_socket(address, SOCK_DGRAM);
+	struct net_address nobody = {.storage.ss_family = AF_UNSPEC, .len = sizeof(sa_family_t)};
+
+	for (int i = 0; i < 2; i++) {
+		struct net_address to = net_address(address, net_port(peers[i]));
+
+		endpoint_named(peers[i], "bind");
+		truth_check(!connect_to(many, &to) && !connect_to(one, &to), "connect");
+		receive_from(many, peers[i], 10 + i);
+	}
+	receive_from(one, peers[1], 5); /* the first peer had nothing from it */
+	endpoint_named(one, "connect");
+	endpoint_named(many, "connect");
+	endpoint_remote(endpoint(many), &nobody.storage, nobody.len);
+	net_close(many);
+	net_close(one);
+	net_close(peers[0]);
+	net_close(peers[1]);
+}
+
+static void peers(void)
+{
+	turns(LOOPBACK);
+	turns(LOOPBACK6);
+}
+
 /* --- Unix sockets ---------------------------------------------------------------------------- */
 
 #define NAMES 5
@@ -356,8 +394,8 @@ static const struct {
 } origins[] = {
 	{"refused", refused, false},	   {"unreachable", unreachable, false},
 	{"told-later", told_later, false}, {"unanswered", unanswered, false},
-	{"again", again, false},	   {"names", names, false},
-	{"unread", unread, true},
+	{"again", again, false},	   {"peers", peers, false},
+	{"names", names, false},	   {"unread", unread, true},
 };
 
 int main(int argc, char **argv)
