@@ -70,7 +70,7 @@ def check_row(problems, where, row):
         if row["connections"] > 1 and row[field] is not None:
             problems.add(where, f"folded, but with {field}")
     for reason, drop in row["drops"].items():
-        if not drop["packets"] or drop["first_ns"] > drop["last_ns"]:
+        if not drop["packets"] or (drop["first_ns"] or 0) > (drop["last_ns"] or 0):
             problems.add(where, f"drop {reason}: {drop}")
 
 
