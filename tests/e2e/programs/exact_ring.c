@@ -6,9 +6,11 @@
  */
 #include <linux/io_uring.h>
 #include <poll.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 
 #include "exact.h"
@@ -303,6 +305,42 @@ static void ring_waits_in(struct cell *c)
 	}
 }
 
+enum { SENDMMSG, SENDFILE, SPLICE_IN };
+
+static long put_by(struct cell *c, int call)
+{
+	struct mmsghdr m = {.msg_hdr = {.msg_iov = vector(buffer, LEN, 0), .msg_iovlen = 1}};
+	off_t at = 0;
+
+	switch (call) {
+	case SENDMMSG:
+		return sendmmsg(c->a, &m, 1, 0) == 1 ? (long)m.msg_len : -1;
+	case SENDFILE:
+		return sendfile(c->a, c->file, &at, LEN);
+	}
+	cell_check(c, write(c->pipe[1], buffer, LEN) == LEN, "pipe");
+	return splice(c->pipe[0], NULL, c->a, NULL, LEN, 0);
+}
+
+/*
+ * The kernel tries again at the end of the next call of this thread: what it moves then is not that
+ * call's, whose pieces and messages are counted otherwise.
+ */
+static void ring_waits_in_call(struct cell *c)
+{
+	bool more;
+
+	ring_open(c, IORING_OP_RECV);
+	c->sent_unknown = c->way->op != SENDMMSG;
+	for (int i = 0; i < TIMES; i++) {
+		prepare(c, ring_next(IORING_OP_RECV, c->b), other, 4096, 0);
+		ring_submit(c);
+		usleep(500);
+		cell_moved(c, sent(c->ea, put_by(c, c->way->op)), LEN);
+		cell_moved(c, received_unseen(c->eb, 0, ring_wait(c, &more)), whole(c, LEN));
+	}
+}
+
 static void ring_waits_out(struct cell *c)
 {
 	size_t n = c->family->is & STREAM ? 1 : LEN;
@@ -396,6 +434,9 @@ const struct way ring_ways[] = {
 	{"ring-sqpoll-splice-out", STREAM, TCP | UNIX, 0, NO_HOOK, ring_in_splice, IORING_OP_SPLICE,
 	 POLLER},
 	IN_EACH_MODE("recv-waits", 0, 0, 0, ring_waits_in, IORING_OP_RECV),
+	{"ring-recv-waits-sendmmsg", 0, 0, 0, NOT_CALLS, ring_waits_in_call, SENDMMSG, PLAIN},
+	{"ring-recv-waits-sendfile", 0, 0, 0, NOT_CALLS, ring_waits_in_call, SENDFILE, PLAIN},
+	{"ring-recv-waits-splice", 0, 0, 0, NOT_CALLS, ring_waits_in_call, SPLICE_IN, PLAIN},
 	IN_EACH_MODE("recvmsg-waits", 0, 0, 0, ring_waits_in, IORING_OP_RECVMSG),
 	IN_EACH_MODE("read-waits", 0, 0, 0, ring_waits_in, IORING_OP_READ),
 	/* Linux 6.18 sends nothing in the second try where the first has looked at the message. */
