@@ -7,7 +7,9 @@ load lib/common
 suite_setup() {
 	need_root
 	LIST=$ROOT/bpf/mutations.def
-	BUILD=$(dirname "$SOCKTRACE")
+	BUILD=$(realpath "$(dirname "$SOCKTRACE")")
+	# As it is written by hand, too: what make knows of dependencies goes by the name of the file.
+	OUT=$(realpath --relative-base="$ROOT" "$BUILD")
 }
 
 # mutation ID FIELD: 2, the audit; 3, what is run.
@@ -45,7 +47,7 @@ noticed() {
 	[[ $status -eq 0 ]] || fail "unmutated: status $status" "$(cat "$T/err")"
 	[[ $(audits "$audit") == "['True']" ]] || fail "unmutated: $audit is $(audits "$audit")"
 
-	make -C "$ROOT" -s MUTATE="$1" OUT="$BUILD" 3>&-
+	make -C "$ROOT" -s MUTATE="$1" OUT="$OUT" 3>&-
 	[[ $("$BUILD/mutate-$1/socktrace" --version) == *"mutated-$1 "* ]]
 	traced "$BUILD/mutate-$1/socktrace" "${what[@]}"
 	[[ $status -eq $([[ ${what[0]} == run ]] && echo 125 || echo 3) ]] ||
@@ -159,7 +161,7 @@ stripped() {
 }
 
 @test "a mutated build is not installed" {
-	run make -C "$ROOT" -s MUTATE=SWITCH OUT="$BUILD" DESTDIR="$T/root" install
+	run make -C "$ROOT" -s MUTATE=SWITCH OUT="$OUT" DESTDIR="$T/root" install
 	[[ $status -ne 0 && $output == *"not installed"* ]]
 	[[ ! -e $T/root ]]
 }
