@@ -253,6 +253,19 @@ static void ring_in_splice(struct cell *c)
 
 #define GROUP 1
 
+#define ASKED 7 /* user_data */
+
+/* Of a socket that a request still holds, nobody reads the last counts. */
+static void ring_cancel(struct cell *c)
+{
+	bool more;
+
+	ring_next(IORING_OP_ASYNC_CANCEL, -1)->addr = ASKED;
+	ring_submit(c);
+	ring_wait(c, &more);
+	ring_wait(c, &more); /* of the request, and of this one */
+}
+
 /*
  * One operation that goes on receiving. Between two messages it finds nothing; at the end of the
  * stream it receives that, as a call would.
@@ -273,6 +286,7 @@ static void ring_in_again(struct cell *c)
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = GROUP;
+	sqe->user_data = ASKED;
 	ring_submit(c);
 	if (ring_is_done()) /* refused */
 		cell_moved(c, ring_wait(c, &more), 0);
@@ -280,8 +294,10 @@ static void ring_in_again(struct cell *c)
 		put(c, LEN);
 		cell_moved(c, received_unseen(c->eb, 0, ring_wait(c, &more)), whole(c, LEN));
 	}
-	if (!(c->family->is & (STREAM | HANGS_UP)))
+	if (!(c->family->is & (STREAM | HANGS_UP))) {
+		ring_cancel(c);
 		return;
+	}
 	cell_check(c, shutdown(c->a, SHUT_WR) == 0, "shutdown");
 	cell_moved(c, received_unseen(c->eb, 0, ring_wait(c, &more)), 0);
 }
