@@ -177,6 +177,7 @@ static __always_inline void fill_addresses(struct sock_record *s, struct sock *s
 {
 	s->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	s->remote_port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+	s->scope = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
 	if (s->family == AF_INET6) {
 		BPF_CORE_READ_INTO(&s->local, sk, __sk_common.skc_v6_rcv_saddr);
 		BPF_CORE_READ_INTO(&s->remote, sk, __sk_common.skc_v6_daddr);

@@ -17,7 +17,7 @@ export E2E_BIN=${E2E_BIN:-$out/tests/e2e}
 
 # Suites that the CI machine has everything for: root, a recent kernel, every tool.
 must_run=(truth include_direction usage privileges count races times strace run output interrupted
-	report servers sockets tcp udp drops peers workloads workload_faults)
+	report rows servers sockets tcp udp drops peers workloads workload_faults)
 
 suite_timeout=600 # s; a hang becomes a failure
 

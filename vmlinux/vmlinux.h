@@ -141,6 +141,7 @@ typedef struct {
 
 struct sock_common {
 	possible_net_t skc_net;
+	int skc_bound_dev_if;
 	struct proto *skc_prot;
 	__be32 skc_daddr, skc_rcv_saddr;
 	__be16 skc_dport;

@@ -358,7 +358,8 @@ struct sock_record {
 	__u32 holders;	    /* processes that hold it, by that snapshot */
 	__u32 last_holder;  /* the last one counted */
 
-	__u32 netns;
+	__u32 netns; /* number of its network namespace */
+	__u32 scope; /* interface that it is bound to, by its number there; 0: none */
 	__be16 remote_port;
 	__u16 local_port;
 	union {

@@ -10,6 +10,7 @@
 #include "base/escape.h"
 #include "base/version.h"
 #include "capture/host.h"
+#include "capture/interfaces.h"
 #include "kernel/kernel.h"
 
 /*
@@ -95,4 +96,5 @@ void host_fill(struct report *r)
 	r->host.virtualization = virtualization();
 	r->host.lockdown = lockdown();
 	r->host.has_btf = kernel_has_btf();
+	r->host.netns = interfaces_net_of(0) ?: METRIC_UNKNOWN;
 }

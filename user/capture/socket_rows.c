@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/cleanup.h"
 #include "base/escape.h"
 #include "capture/socket_rows.h"
 #include "kernel/names.h"
@@ -24,17 +26,32 @@ static const char *const roles[NR_ROLES] = {
 	[ROLE_CONNECT] = "connect", [ROLE_BIND] = "bind",     [ROLE_UNKNOWN] = "none",
 };
 
-static char *inet_name(int family, const uint8_t *address, uint16_t port, bool is_local,
-		       bool is_connected)
+/* Such an address is one of its interface alone: "%eth0", or where there is no name to it "%3". */
+static char *scope_text(struct socket_reader *r, const struct sock_record *s,
+			const uint8_t *address)
+{
+	const struct process_record *p = pool_at(kernel_processes(r->kernel), s->process);
+	const char *name;
+
+	if (s->family != AF_INET6 || !s->scope ||
+	    !IN6_IS_ADDR_LINKLOCAL((const struct in6_addr *)address))
+		return xstrdup("");
+	name = interface_name(&r->interfaces, s->netns, s->scope, p->pid);
+	return name ? xasprintf("%%%s", name) : xasprintf("%%%u", s->scope);
+}
+
+static char *inet_name(int family, const uint8_t *address, char *scope, uint16_t port,
+		       bool is_local, bool is_connected)
 {
 	static const uint8_t none[16];
+	__cleanup(free) char *owned = scope;
 	char text[INET6_ADDRSTRLEN];
 
 	/* Where to, or (a connect(2) that failed) where from, is not known. */
 	if (!port && (is_local ? is_connected : !memcmp(address, none, family == AF_INET ? 4 : 16)))
 		return xstrdup("*");
 	inet_ntop(family, address, text, sizeof(text));
-	return xasprintf(family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, port);
+	return xasprintf(family == AF_INET6 ? "[%s%s]:%u" : "%s%s:%u", text, owned, port);
 }
 
 /* unix(7): a name that begins with NUL is abstract; else it ends with the first NUL. */
@@ -61,11 +78,11 @@ static const char *role_of(const struct socket_reader *r, const struct sock_reco
 	return roles[s->role];
 }
 
-static void fill_names(const struct socket_reader *r, const struct sock_record *s,
-		       struct socket *out)
+static void fill_names(struct socket_reader *r, const struct sock_record *s, struct socket *out)
 {
 	out->protocol = protocols[s->protocol];
 	out->role = role_of(r, s);
+	out->netns = s->netns ? s->netns : METRIC_UNKNOWN;
 	if (s->protocol == PROTO_NETLINK || s->protocol == PROTO_PACKET) {
 		out->family = out->protocol;
 		return;
@@ -78,10 +95,12 @@ static void fill_names(const struct socket_reader *r, const struct sock_record *
 	}
 	out->family = s->family == AF_INET6 ? "ipv6" : "ipv4";
 	out->dual_stack = s->is_dual;
-	out->local = inet_name(s->family, s->local, s->local_port, true, s->remote_port);
-	out->remote = s->has_many_peers ? xstrdup("*")
-					: inet_name(s->family, s->remote, ntohs(s->remote_port),
-						    false, false);
+	out->local = inet_name(s->family, s->local, scope_text(r, s, s->local), s->local_port, true,
+			       s->remote_port);
+	out->remote = s->has_many_peers
+			      ? xstrdup("*")
+			      : inet_name(s->family, s->remote, scope_text(r, s, s->remote),
+					  ntohs(s->remote_port), false, false);
 }
 
 /* --- figures ---------------------------------------------------------------------------- */
@@ -210,6 +229,10 @@ static void fill_life(const struct socket_reader *r, const struct sock_record *s
 	out->opened_ns = since_start(r, s->opened_ns);
 	out->closed_ns = since_start(r, s->closed_ns);
 	out->shared_by = s->holders ? s->holders : METRIC_UNKNOWN; /* closed before any look */
+}
+
+static void fill_end(const struct sock_record *s, struct socket *out)
+{
 	if (is_tcp(s))
 		out->state = tcp_state_name(s->tcp_state);
 	out->closed_by = s->closed_by == CLOSER_LOCAL	 ? "local"
@@ -434,7 +457,7 @@ static void fill_udp_books(const struct socket_reader *r, const struct sock_reco
 
 /* --- rows ------------------------------------------------------------------------------- */
 
-static void begin_row(const struct socket_reader *r, const struct sock_record *s,
+static void begin_row(struct socket_reader *r, const struct sock_record *s,
 		      const struct sock_counts *c, struct socket *out)
 {
 	socket_init(out);
@@ -443,9 +466,9 @@ static void begin_row(const struct socket_reader *r, const struct sock_record *s
 	fill_counts(s, c, out);
 }
 
-static uint32_t drops_owner(const struct sock_record *s, struct process **processes)
+static uint64_t bytes_of(const struct sock_counts *c)
 {
-	return processes[s->owner] ? s->owner : s->process;
+	return c->send_bytes + c->receive_bytes + c->trunc_bytes;
 }
 
 static void add_drops(struct socket_reader *r, uint32_t index, struct drops *drops)
@@ -457,57 +480,81 @@ static void add_drops(struct socket_reader *r, uint32_t index, struct drops *dro
 	add_untraced_drops(r, s, drops);
 }
 
-static void add_first_row(struct socket_reader *r, uint32_t index, struct process **processes)
+/*
+ * In whose row all stands that a socket has but once: of the process that moved most bytes, rather
+ * of its owner if several moved as many; of a listener, of the first. 0: none has a row.
+ */
+static uint32_t main_process(struct socket_reader *r, uint32_t index, struct process **processes)
 {
 	const struct sock_record *s = sock_at(r, index);
-	struct socket out;
+	uint32_t best = processes[s->process] ? s->process : 0;
+	uint64_t most = bytes_of(&s->counts);
 
-	begin_row(r, s, &s->counts, &out);
-	if (is_tcp(s)) {
-		fill_tcp(r, s, &out);
-		if (s->protocol == PROTO_TCP && s->role != ROLE_LISTEN)
-			fill_tcp_books(r, s, index, &out);
-	} else if (s->protocol == PROTO_UDP) {
-		fill_udp(s, &out);
-		fill_udp_books(r, s, &out);
-	}
-	if (drops_owner(s, processes) == s->process)
-		add_drops(r, index, &out.drops);
-	process_add_socket(processes[s->process], &out);
-}
-
-static void add_further_rows(struct socket_reader *r, uint32_t index, struct process **processes)
-{
-	const struct sock_record *s = sock_at(r, index);
-
+	if (!s->is_shared || (best && s->role == ROLE_LISTEN))
+		return best;
 	socket_reader_need_uses(r);
 	for (uint32_t i = r->first_use[index]; i; i = r->next_use[i]) {
 		const struct sock_use *u = use_at(r, i);
-		struct socket out;
+		uint64_t bytes = bytes_of(&u->counts);
 
 		if (!processes[u->process])
 			continue;
-		begin_row(r, s, &u->counts, &out);
-		if (drops_owner(s, processes) == u->process)
-			add_drops(r, index, &out.drops);
-		process_add_socket(processes[u->process], &out);
+		if (!best || bytes > most || (bytes == most && u->process == s->owner)) {
+			best = u->process;
+			most = bytes;
+		}
 	}
+	return best;
+}
+
+static void fill_main(struct socket_reader *r, uint32_t index, struct socket *out)
+{
+	const struct sock_record *s = sock_at(r, index);
+
+	fill_end(s, out);
+	if (is_tcp(s)) {
+		fill_tcp(r, s, out);
+		if (s->protocol == PROTO_TCP && s->role != ROLE_LISTEN)
+			fill_tcp_books(r, s, index, out);
+	} else if (s->protocol == PROTO_UDP) {
+		fill_udp(s, out);
+		fill_udp_books(r, s, out);
+	}
+	add_drops(r, index, &out->drops);
+}
+
+static void add_row(struct socket_reader *r, uint32_t index, const struct sock_counts *c,
+		    struct process *p, bool is_main)
+{
+	struct socket out;
+
+	begin_row(r, sock_at(r, index), c, &out);
+	if (is_main)
+		fill_main(r, index, &out);
+	else
+		out.connections_elsewhere = 1;
+	process_add_socket(p, &out);
 }
 
 void socket_rows_add(struct socket_reader *r, uint32_t index, struct process **processes)
 {
 	const struct sock_record *s = sock_at(r, index);
+	uint32_t main = main_process(r, index, processes);
 
 	if (processes[s->process])
-		add_first_row(r, index, processes);
-	if (s->is_shared)
-		add_further_rows(r, index, processes);
+		add_row(r, index, &s->counts, processes[s->process], main == s->process);
+	if (!s->is_shared)
+		return;
+	socket_reader_need_uses(r);
+	for (uint32_t i = r->first_use[index]; i; i = r->next_use[i]) {
+		const struct sock_use *u = use_at(r, i);
+
+		if (processes[u->process])
+			add_row(r, index, &u->counts, processes[u->process], main == u->process);
+	}
 }
 
 void socket_rows_add_use(struct socket_reader *r, const struct sock_use *u, struct process *p)
 {
-	struct socket out;
-
-	begin_row(r, sock_at(r, u->sock), &u->counts, &out);
-	process_add_socket(p, &out);
+	add_row(r, u->sock, &u->counts, p, false);
 }

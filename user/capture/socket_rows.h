@@ -4,6 +4,7 @@
 
 /* One socket's record as rows of the report; what sockets.c, which walks all records, shares. */
 
+#include "capture/interfaces.h"
 #include "kernel/kernel.h"
 #include "model/model.h"
 
@@ -28,6 +29,7 @@ struct socket_reader {
 	size_t nr_drops, cap_drops;
 	bool has_drops;
 	bool *has_workers; /* by process: io_uring has threads that may wait within a send */
+	struct interfaces interfaces;
 };
 
 static inline const struct sock_record *sock_at(const struct socket_reader *r, uint32_t index)

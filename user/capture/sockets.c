@@ -46,6 +46,7 @@ void socket_reader_free(struct socket_reader *r)
 	free(r->drops);
 	free(r->ended);
 	free(r->has_workers);
+	interfaces_free(&r->interfaces);
 	free(r);
 }
 

@@ -22,6 +22,7 @@ const struct field host_fields[] = {
 	{"virtualization", FIELD_TEXT_OR_NULL, AT(host.virtualization)},
 	{"btf", FIELD_BOOL, AT(host.has_btf)},
 	{"lockdown", FIELD_TEXT_OR_NULL, AT(host.lockdown)},
+	{"netns", FIELD_METRIC, AT(host.netns)},
 	{0},
 };
 
@@ -113,9 +114,11 @@ const struct field socket_fields[] = {
 	{"local", FIELD_TEXT_OR_NULL, AT(local)},
 	{"remote", FIELD_TEXT_OR_NULL, AT(remote)},
 	{"role", FIELD_ROLE, AT(role)},
+	{"netns", FIELD_METRIC, AT(netns)},
 	{"opened_ns", FIELD_METRIC, AT(opened_ns)},
 	{"closed_ns", FIELD_METRIC, AT(closed_ns)},
 	{"connections", FIELD_COUNT, AT(connections)},
+	{"connections_elsewhere", FIELD_METRIC, AT(connections_elsewhere)},
 	{"shared_by", FIELD_METRIC, AT(shared_by)},
 	{"dual_stack", FIELD_BOOL, AT(dual_stack)},
 	{"agrees", FIELD_TRISTATE, AT(agrees)},

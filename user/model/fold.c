@@ -57,35 +57,37 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 /* What a key is made of. */
 struct sort {
 	const char *protocol, *family, *role, *address; /* "*": the rest */
+	uint64_t netns;
 	uint64_t hash;
 };
 
 static struct sort sort_of(struct socket *s, bool is_rest)
 {
 	char **address = is_rest ? NULL : key_address(s);
-	struct sort sort = {s->protocol, s->family, s->role, any, 0xcbf29ce484222325};
+	struct sort sort = {s->protocol, s->family, s->role, any, s->netns, 0xcbf29ce484222325};
 
 	if (address && *address)
 		sort.address = *address;
 	sort.hash = hash_text(sort.hash, sort.protocol);
 	sort.hash = hash_text(sort.hash, sort.family);
 	sort.hash = hash_text(sort.hash, sort.role);
-	sort.hash = hash_text(sort.hash, sort.address);
+	sort.hash = hash_text(sort.hash, sort.address) ^ sort.netns;
 	return sort;
 }
 
 static bool is_of_sort(const struct process *p, const struct key *k, const struct sort *sort)
 {
 	struct socket *s = &p->sockets[k->first];
-	struct sort own = {s->protocol, s->family, s->role, any, k->hash};
+	struct sort own = {s->protocol, s->family, s->role, any, s->netns, k->hash};
 	char **address = key_address(s);
 
 	if (k->hash != sort->hash)
 		return false;
 	if (!k->is_rest && address && *address)
 		own.address = *address;
-	return !strcmp(own.protocol, sort->protocol) && !strcmp(own.family, sort->family) &&
-	       !strcmp(own.role, sort->role) && !strcmp(own.address, sort->address);
+	return own.netns == sort->netns && !strcmp(own.protocol, sort->protocol) &&
+	       !strcmp(own.family, sort->family) && !strcmp(own.role, sort->role) &&
+	       !strcmp(own.address, sort->address);
 }
 
 /* The slot of a key, or the free one where it belongs. */

@@ -152,9 +152,12 @@ struct socket {
 	const char *state;     /* of TCP, as ss(8) has it: "ESTAB"; NULL: not TCP, or folded */
 	const char *closed_by; /* "local", "remote": who ended a TCP connection first; NULL */
 	char *local, *remote;  /* "127.0.0.1:80", "[::1]:80", "/run/x.sock", "@name"; "*": any */
+	uint64_t netns;	       /* network namespace, as in /proc/PID/ns/net */
 	uint64_t opened_ns;    /* since the trace began; METRIC_UNKNOWN: before, or folded */
 	uint64_t closed_ns;    /* since the trace began; METRIC_UNKNOWN: still open, or folded */
 	uint64_t connections;  /* 1, or how many were folded */
+	/* Of these, those whose figures, state and drops stand in another process's row. */
+	uint64_t connections_elsewhere;
 	uint64_t shared_by;    /* processes that hold it open at the last look, traced or not */
 	bool dual_stack;       /* an IPv6 socket that takes IPv4 too */
 	enum tristate agrees;  /* its books do, all of them; UNKNOWN: not compared, or not all */
@@ -261,6 +264,7 @@ struct report {
 			*lockdown; /* NULL: unknown */
 		uint64_t cpus;
 		bool has_btf;
+		uint64_t netns; /* of socktrace */
 	} host;
 	struct {
 		char *mode;	/* "attach", "run", "run-workload" */

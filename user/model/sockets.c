@@ -103,6 +103,7 @@ void socket_init(struct socket *s)
 	const struct socket_book none = {.observed = METRIC_UNKNOWN, .expected = METRIC_UNKNOWN};
 
 	*s = (struct socket){
+		.netns = METRIC_UNKNOWN,
 		.opened_ns = METRIC_UNKNOWN,
 		.closed_ns = METRIC_UNKNOWN,
 		.connections = 1,
@@ -191,6 +192,8 @@ void socket_fold(struct socket *into, struct socket *from)
 	begin_folding(into);
 	begin_folding(from);
 	into->connections = saturating_sum(into->connections, from->connections);
+	into->connections_elsewhere =
+		known_sum(into->connections_elsewhere, from->connections_elsewhere);
 	into->shared_by = known_max(into->shared_by, from->shared_by);
 	into->dual_stack |= from->dual_stack;
 	metrics_merge(socket_metrics, nr_socket_metrics, &into->stats, &from->stats);
@@ -263,6 +266,7 @@ int socket_compare(const void *a, const void *b)
 		compare_texts(x->protocol, y->protocol),
 		compare_texts(x->family, y->family),
 		compare_texts(x->role, y->role),
+		compare_numbers(x->netns, y->netns),
 		compare_numbers(x->opened_ns, y->opened_ns),
 		compare_numbers(x->closed_ns, y->closed_ns),
 	};

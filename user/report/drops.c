@@ -30,14 +30,14 @@ static void add_owned(struct document *d, const struct socket_rows *rows)
 {
 	struct table *t = &document_add(d, BLOCK_TABLE, NULL)->table;
 
-	socket_add_columns(t);
+	socket_add_columns(t, rows);
 	table_add_column(t, "REASON", COLUMN_NAME, 0);
 	add_drop_columns(t);
 	for (size_t i = 0; i < rows->nr_shown; i++) {
 		const struct drops *drops = &rows->items[i].socket->drops;
 
 		for (size_t k = 0; k < drops->nr; k++) {
-			socket_add_cells(t, &rows->items[i]);
+			socket_add_cells(t, rows, &rows->items[i]);
 			table_add_cell(t, xstrdup(drops->items[k].reason));
 			add_drop_cells(t, &drops->items[k]);
 		}

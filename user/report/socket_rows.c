@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,11 @@ static void leave_out(struct socket_rows *rows, unsigned int top)
 	free(others);
 }
 
+static bool is_elsewhere(const struct report *r, const struct socket *s)
+{
+	return s->netns != METRIC_UNKNOWN && s->netns != r->host.netns;
+}
+
 struct socket_rows socket_rows_of(const struct report *r, unsigned int top)
 {
 	struct socket_rows rows = {0};
@@ -48,6 +54,8 @@ struct socket_rows socket_rows_of(const struct report *r, unsigned int top)
 		for (size_t k = 0; k < r->processes[i].nr_sockets; k++)
 			rows.items[at++] =
 				(struct socket_row){&r->processes[i], &r->processes[i].sockets[k]};
+	for (size_t i = 0; i < rows.nr; i++)
+		rows.has_netns |= is_elsewhere(r, rows.items[i].socket);
 	qsort(rows.items, rows.nr, sizeof(*rows.items), compare);
 	leave_out(&rows, top);
 	return rows;
@@ -76,18 +84,28 @@ static char *address_text(const char *address)
 	return xstrdup(address && *address ? address : "-");
 }
 
-void socket_add_columns(struct table *t)
+/* A number that names something has no thousands. */
+static char *netns_text(uint64_t netns)
+{
+	return netns == METRIC_UNKNOWN ? NULL : xasprintf("%" PRIu64, netns);
+}
+
+void socket_add_columns(struct table *t, const struct socket_rows *rows)
 {
 	table_add_column(t, "PID", COLUMN_FIGURE, 0);
 	table_add_column(t, "PROTO", COLUMN_WORD, DROP_PROTO);
 	table_add_column(t, "LOCAL", COLUMN_ADDRESS, 0);
 	table_add_column(t, "REMOTE", COLUMN_ADDRESS, 0);
+	if (rows->has_netns)
+		table_add_column(t, "NETNS", COLUMN_FIGURE, 0);
 }
 
-void socket_add_cells(struct table *t, const struct socket_row *row)
+void socket_add_cells(struct table *t, const struct socket_rows *rows, const struct socket_row *row)
 {
 	table_add_cell(t, xasprintf("%d", row->process->pid));
 	table_add_cell(t, protocol_text(row->socket));
 	table_add_cell(t, address_text(row->socket->local));
 	table_add_cell(t, address_text(row->socket->remote));
+	if (rows->has_netns)
+		table_add_cell(t, netns_text(row->socket->netns));
 }

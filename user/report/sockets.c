@@ -125,6 +125,16 @@ static void add_state(struct table *t, const struct socket *s)
 	table_add_cell(t, state_text(s));
 }
 
+static bool is_elsewhere(const struct socket *s)
+{
+	return known(s->connections_elsewhere) > 0;
+}
+
+static void add_elsewhere(struct table *t, const struct socket *s)
+{
+	table_add_cell(t, count_text(s->connections_elsewhere));
+}
+
 static void add_shared(struct table *t, const struct socket *s)
 {
 	table_add_cell(t, count_text(s->shared_by));
@@ -151,6 +161,7 @@ static const struct extra {
 	{"DROPS", COLUMN_FIGURE, DROP_DROPS, false, has_drops, add_drops},
 	{"STATE", COLUMN_WORD, DROP_STATE, false, has_state, add_state},
 	{"SHARED", COLUMN_FIGURE, DROP_SHARED, false, is_shared, add_shared},
+	{"ELSEWHERE", COLUMN_FIGURE, DROP_SHARED, false, is_elsewhere, add_elsewhere},
 	{"AUDIT", COLUMN_WORD, 0, false, fails_audit, add_audit},
 };
 #define NR_EXTRAS (sizeof(extras) / sizeof(extras[0]))
@@ -256,7 +267,7 @@ static void add_first_table(struct document *d, const struct view *v)
 	struct table *t = &document_add(d, BLOCK_TABLE, NULL)->table;
 	bool has_comm = v->rows.nr_processes > 1;
 
-	socket_add_columns(t);
+	socket_add_columns(t, &v->rows);
 	table_add_column(t, "ROLE", COLUMN_WORD, DROP_ROLE);
 	if (has_comm)
 		table_add_column(t, "COMM", COLUMN_NAME, DROP_COMM);
@@ -266,7 +277,7 @@ static void add_first_table(struct document *d, const struct view *v)
 	for (size_t i = 0; i < v->rows.nr_shown; i++) {
 		const struct socket_row *row = &v->rows.items[i];
 
-		socket_add_cells(t, row);
+		socket_add_cells(t, &v->rows, row);
 		table_add_cell(t, xstrdup(row->socket->role));
 		if (has_comm)
 			table_add_cell(t, xstrdup(row->process->comm));
@@ -317,21 +328,22 @@ static void add_group_table(struct document *d, const struct view *v, const char
 		if (!t) {
 			document_add(d, BLOCK_SUBHEADING, xstrdup(title));
 			t = &document_add(d, BLOCK_TABLE, NULL)->table;
-			socket_add_columns(t);
+			socket_add_columns(t, &v->rows);
 			add_metric_columns(t, v, group);
 		}
-		socket_add_cells(t, row);
+		socket_add_cells(t, &v->rows, row);
 		add_metric_cells(t, v, row->socket, group);
 	}
 }
 
 /* --- durations of folded connections ------------------------------------------------------ */
 
-static void add_spread(struct table *t, const struct socket_row *row, size_t spread)
+static void add_spread(struct table *t, const struct view *v, const struct socket_row *row,
+		       size_t spread)
 {
 	const struct spread *s = &row->socket->spreads[spread];
 
-	socket_add_cells(t, row);
+	socket_add_cells(t, &v->rows, row);
 	table_add_cell(t, xstrdup(spread_names[spread]));
 	table_add_cell(t, count_text(s->count));
 	table_add_cell(t, time_text(s->min_ns));
@@ -341,9 +353,9 @@ static void add_spread(struct table *t, const struct socket_row *row, size_t spr
 	table_add_cell(t, time_text(s->max_ns));
 }
 
-static void add_spread_columns(struct table *t)
+static void add_spread_columns(struct table *t, const struct view *v)
 {
-	socket_add_columns(t);
+	socket_add_columns(t, &v->rows);
 	table_add_column(t, "DURATION", COLUMN_WORD, 1);
 	table_add_column(t, "COUNT", COLUMN_FIGURE, 50);
 	table_add_column(t, "MIN", COLUMN_FIGURE, 40);
@@ -366,9 +378,9 @@ static void add_spreads(struct document *d, const struct view *v)
 			document_add(d, BLOCK_SUBHEADING,
 				     xstrdup("Durations of folded connections"));
 			t = &document_add(d, BLOCK_TABLE, NULL)->table;
-			add_spread_columns(t);
+			add_spread_columns(t, v);
 		}
-		add_spread(t, row, i % NR_SPREADS);
+		add_spread(t, v, row, i % NR_SPREADS);
 	}
 }
 
