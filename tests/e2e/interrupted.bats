@@ -344,8 +344,13 @@ sys.exit(open("/proc/%s/syscall" % sys.argv[1]).read().split()[0] not in ("7", "
 		while b"; Ctrl-C" not in text:
 		    text += os.read(master, 1000)
 		os.write(master, b"\x13")
-		time.sleep(0.5)
-		assert child.poll() is None
+		# Until a write waits: poll(2) or its like, for the terminal and for signals.
+		until = time.monotonic() + 30
+		while True:
+		    call = open(f"/proc/{child.pid}/syscall").read().split()
+		    if call[0] in ("7", "73", "271") and int(call[2], 16) == 2:
+		        break
+		    assert time.monotonic() < until and child.poll() is None, call
 		began = time.monotonic()
 		child.send_signal(signal.SIGINT)
 		assert child.wait(10) == 1, child.returncode
