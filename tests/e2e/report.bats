@@ -189,3 +189,34 @@ print(*(json.loads(line)["capture"]["duration_ns"] for line in open(sys.argv[1])
 		"$("$PYTHON" -c 'import csv, sys
 print(*dict.fromkeys(r["duration_ns"] for r in csv.DictReader(open(sys.argv[1], newline=""))))' "$T/saved.csv")" ]]
 }
+
+@test "with -i no report lacks what an earlier one had, amid threads and sockets that end" {
+	"$SOCKTRACE" run -q -i 0.003 -F json -o "$T/many.json" -- "$PYTHON" -c 'import os, socket, threading, time
+end = time.monotonic() + 3
+def work():
+    a, b = socket.socketpair()
+    for _ in range(20):
+        a.send(b"x" * 100)
+        b.recv(100)
+    a.close()
+    b.close()
+while time.monotonic() < end:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()'
+	"$PYTHON" - "$T/many.json" <<-'EOF'
+		import json, sys
+		before = {}
+		for nr, line in enumerate(open(sys.argv[1])):
+		    r = json.loads(line)
+		    p = r["processes"][0]
+		    assert p["comm"], nr
+		    now = {c["name"]: c["calls"] for c in p["syscalls"]}
+		    now["socket bytes"] = sum(s["send"]["bytes"] for s in p["sockets"])
+		    now["sockets"] = sum(s["connections"] for s in p["sockets"])
+		    less = {k: (v, now.get(k)) for k, v in before.items() if now.get(k, 0) < v}
+		    assert not less, (nr, less)
+		    before = now
+		assert nr > 30, nr
+	EOF
+}

@@ -335,21 +335,22 @@ static void copy_process(struct report *r, const struct process *from, struct pr
 	*copy = p;
 }
 
-/* The live threads of every process, as they stand now. */
-static void add_live_threads(struct capture *c, struct process **copies, uint64_t now_ns)
+/* The threads that are not in a row yet, as they stand now: live, or ended since the last poll. */
+static void add_present_threads(struct capture *c, struct process **copies, uint64_t now_ns)
 {
 	const struct pool *tasks = kernel_tasks(c->kernel);
 
 	for (uint32_t i = 1; i < tasks->nr; i++) {
 		const struct task_record *record = pool_at(tasks, i);
+		uint32_t state = __atomic_load_n(&record->state, __ATOMIC_ACQUIRE);
 		struct process *p = copies[record->process];
 		struct thread *t;
 
-		if (record->state != RECORD_LIVE || !p)
+		if (state == RECORD_FREE || !p)
 			continue;
 		t = vec_push(p->threads, p->nr_threads, p->cap_threads);
-		record_to_thread(c->kernel, record, now_ns, c->options.detail_full, c->has_ended,
-				 t);
+		record_to_thread(c->kernel, record, now_ns, c->options.detail_full,
+				 c->has_ended || state == RECORD_ENDED, t);
 		if (record->is_leader || !p->comm)
 			set_comm(p, t->comm);
 	}
@@ -373,7 +374,7 @@ static void add_processes(struct capture *c, struct report *r, uint64_t now_ns)
 		if (is_over(&c->tracked[i]))
 			set_end(copies[i], pool_at(kernel_processes(c->kernel), i));
 	}
-	add_live_threads(c, copies, now_ns);
+	add_present_threads(c, copies, now_ns);
 	socket_reader_add_live(c->sockets, copies);
 	free(copies);
 	for (size_t i = 0; i < r->nr_processes; i++) {

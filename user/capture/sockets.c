@@ -219,7 +219,8 @@ void socket_reader_add_live(struct socket_reader *r, struct process **processes)
 	socket_reader_begin_pass(r);
 	find_workers(r);
 	for (uint32_t i = 1; i < socks->nr; i++) {
-		if (state_of(pool_at(socks, i)) == RECORD_LIVE)
+		/* One that has ended since the last poll is in no row yet. */
+		if (state_of(pool_at(socks, i)) != RECORD_FREE)
 			socket_rows_add(r, i, processes);
 	}
 }
