@@ -302,3 +302,41 @@ orphan_start() {
 	done
 	kill "$target" "$others"
 }
+
+@test "attach -f: descendants that live already are named, counted and not traced; later ones are traced" {
+	local parent child grandchild
+	mkfifo "$T/go" "$T/said"
+	bash -c 'bash -c "sleep 100 & echo child \$\$ \$!; wait" &
+		read -r word
+		"$0"
+		kill $! $(ps -o pid= --ppid $!)' "$E2E_BIN/bare" <"$T/go" >"$T/said" 3>&- &
+	parent=$!
+	exec {GO}>"$T/go" {SAID}<"$T/said"
+	wait_line "$SAID" child "$T/said.log"
+	read -r _ child grandchild <<<"$REPLY"
+	trace_start attach -f -F json -o "$T/report.json" "$parent"
+	grep -q "socktrace: 2 descendants of the targets lived already and are not traced: " "$T/err"
+	grep -qw "$child" "$T/err"
+	grep -qw "$grandchild" "$T/err"
+	echo go >&"$GO"
+	wait "$parent" || true
+	trace_end 0
+	sound "$T/report.json"
+	[[ $(value "$T/report.json" 'r["capture"]["untraced_descendants"]') -eq 2 ]]
+	[[ $(value "$T/report.json" '{'"$child, $grandchild"'} & {p["pid"] for p in r["processes"]}') == "set()" ]]
+	[[ $(value "$T/report.json" '[p["comm"] for p in r["processes"] if p["comm"] == "bare"]') == "['bare']" ]]
+	"$SOCKTRACE" report "$T/report.json" >"$T/text"
+	grep -q "without: *2 descendants of the targets that lived before the trace" "$T/text"
+}
+
+@test "attach -f of targets that have no descendants, or all of them named, says nothing of any" {
+	program_start grid -l -p 3 -t 1
+	trace_start attach -f -F json -o "$T/report.json" "${READY[@]}"
+	program_go
+	program_end
+	trace_end 0
+	run ! grep -q descendant "$T/err"
+	[[ $(value "$T/report.json" 'r["capture"]["untraced_descendants"]') -eq 0 ]]
+	"$SOCKTRACE" run -q -F json -o "$T/report.json" -- true
+	[[ $(value "$T/report.json" 'r["capture"]["untraced_descendants"]') == None ]]
+}

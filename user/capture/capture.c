@@ -10,12 +10,15 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/cleanup.h"
 #include "base/msg.h"
 #include "base/strings.h"
+#include "base/text.h"
 #include "base/vec.h"
 #include "capture/accounts.h"
 #include "capture/capture.h"
 #include "capture/clock.h"
+#include "capture/descendants.h"
 #include "capture/host.h"
 #include "capture/identity.h"
 #include "capture/records.h"
@@ -50,6 +53,7 @@ struct capture {
 	size_t folded; /* index in finished of the row for many; valid if has_folded */
 	bool has_folded;
 	char *started; /* RFC 3339 */
+	uint64_t untraced_descendants;
 	uint64_t began_ns, ended_ns, setup_ns;
 	bool has_ended;
 };
@@ -391,6 +395,7 @@ static void add_capture(const struct capture *c, struct report *r, uint64_t now_
 	r->capture.duration_ns = now_ns - c->began_ns;
 	r->capture.detail = xstrdup(c->options.detail_full ? "full" : "count");
 	r->capture.complete = true;
+	r->capture.untraced_descendants = c->untraced_descendants;
 	accounts_fill(r, c->kernel);
 	r->capture.setup_ns = c->setup_ns;
 }
@@ -516,6 +521,47 @@ static int check_targets(const struct capture *c)
 	return 0;
 }
 
+static bool has_record(const struct capture *c, pid_t pid)
+{
+	const struct pool *pool = kernel_processes(c->kernel);
+
+	for (uint32_t i = 1; i < pool->nr; i++) {
+		const struct process_record *p = pool_at(pool, i);
+
+		if (p->state != RECORD_FREE && p->pid == (uint32_t)pid)
+			return true;
+	}
+	return false;
+}
+
+/* Named in a message; the report has their number. */
+#define MOST_NAMED 8
+
+/* Who is born from now on is followed; who lived already is not. */
+static void note_untraced_descendants(struct capture *c)
+{
+	__cleanup(free) char *names = NULL;
+	__cleanup(free) pid_t *pids = NULL;
+	size_t nr, nr_untraced = 0;
+
+	c->untraced_descendants = METRIC_UNKNOWN;
+	if (!c->options.follow || c->options.from_exec)
+		return;
+	pids = descendants_of(c->options.pids, c->options.nr_pids, &nr);
+	for (size_t i = 0; i < nr; i++) {
+		if (has_record(c, pids[i]))
+			continue;
+		if (nr_untraced++ < MOST_NAMED)
+			text_append(&names, ", ", xasprintf("%d", pids[i]));
+	}
+	c->untraced_descendants = nr_untraced;
+	if (nr_untraced)
+		msg_warn("%zu descendant%s of the targets lived already and %s not traced: %s%s; "
+			 "name them too",
+			 nr_untraced, nr_untraced == 1 ? "" : "s", nr_untraced == 1 ? "is" : "are",
+			 names, nr_untraced > MOST_NAMED ? "..." : "");
+}
+
 /*
  * Records that are not emptied in time are lost: where every CPU is busy, by the load that is
  * traced or another one, our turn must come at once. It takes little of it. Without the privilege
@@ -544,6 +590,7 @@ static int begin(struct capture *c)
 	/* Who they are, before one of them can end. */
 	if (!err)
 		note_processes(c);
+	note_untraced_descendants(c);
 	c->setup_ns = kernel_clock_ns() - c->options.setup_began_ns;
 	return err ?: check_targets(c);
 }

@@ -88,9 +88,9 @@ int identity_read_stat(pid_t pid, struct identity_stat *stat)
 		return -ESRCH;
 	after_comm = strrchr(text, ')');
 	if (!after_comm || sscanf(after_comm + 1,
-				  " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+				  " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
 				  "%*d %*d %*d %llu",
-				  &stat->flags, &start) != 2)
+				  &stat->state, &stat->parent, &stat->flags, &start) != 4)
 		return -EINVAL;
 	stat->start_ticks = start;
 	return 0;

@@ -18,6 +18,8 @@ void identity_fill(struct process *p, const struct process_record *record,
 		   const struct process *parent);
 /* Of /proc/PID/stat. */
 struct identity_stat {
+	char state;
+	pid_t parent;
 	unsigned int flags;
 	uint64_t start_ticks; /* with the pid, its identity */
 };

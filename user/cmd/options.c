@@ -57,7 +57,8 @@ static const struct argp_option span_rows[] = {
 	{"duration", 'd', "SEC", 0, "End the trace after SEC seconds", 1},
 	{"interval", 'i', "SEC", 0,
 	 "Report every SEC seconds too, cumulative; with -F json, one line each", 1},
-	{"follow", 'f', NULL, 0, "Trace children too, across fork and exec", 1},
+	{"follow", 'f', NULL, 0,
+	 "Trace children too, across fork and exec; of attach, not those that live already", 1},
 	{"no-follow", KEY_NO_FOLLOW, NULL, 0, "Do not trace children", 1},
 	{},
 };

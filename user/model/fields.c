@@ -33,6 +33,7 @@ const struct field capture_fields[] = {
 	{"duration_ns", FIELD_COUNT, AT(capture.duration_ns)},
 	{"detail", FIELD_TEXT, AT(capture.detail)},
 	{"complete", FIELD_BOOL, AT(capture.complete)},
+	{"untraced_descendants", FIELD_METRIC, AT(capture.untraced_descendants)},
 	{0},
 };
 

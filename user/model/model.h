@@ -273,6 +273,7 @@ struct report {
 		uint64_t duration_ns;
 		char *detail; /* "full" or "count" */
 		bool complete;
+		uint64_t untraced_descendants; /* of the targets, that lived before */
 		struct probe_state *probes;
 		size_t nr_probes, cap_probes;
 		struct lost_count *lost; /* every row of lost.def, in order */

@@ -88,6 +88,18 @@ static char *programs_text(const struct report *r)
 			 units_ns(run_ns, time), units_ns(run_ns / runs, mean));
 }
 
+static void add_untraced(struct document *d, const struct report *r)
+{
+	uint64_t nr = r->capture.untraced_descendants;
+
+	if (nr && nr != METRIC_UNKNOWN)
+		document_add_fact(d, "without",
+				  xasprintf("%ju descendant%s of the targets that lived before the "
+					    "trace",
+					    (uintmax_t)nr, nr == 1 ? "" : "s"))
+			->style = STYLE_WARNING;
+}
+
 static void add_probes(struct document *d, const struct report *r)
 {
 	for (size_t i = 0; i < r->capture.nr_probes; i++) {
@@ -116,6 +128,7 @@ void document_add_head(struct document *d, const struct report *r)
 	if (programs)
 		text_append(&cost, "; ", programs);
 	document_add_fact(d, "cost", cost);
+	add_untraced(d, r);
 	add_probes(d, r);
 	if (!r->capture.complete)
 		document_add_fact(d, "incomplete",
