@@ -209,6 +209,19 @@ lists_all() {
 	[[ $(value "$T/report.json" 'r["capture"]["complete"]') == False ]]
 }
 
+@test "sockets_full counts uses: fifty of one socket without room are fifty" {
+	run -125 --separate-stderr "$SOCKTRACE" run --max-sockets 16 -F json -o "$T/report.json" \
+		--allow-partial -- "$PYTHON" -c 'import socket
+full = [s for _ in range(40) for s in socket.socketpair()]
+for s in full:
+    s.send(b"x")
+before = full[-1]
+for _ in range(50):
+    before.send(b"x")'
+	[[ $(value "$T/report.json" 'r["capture"]["lost"]["sockets_full"] >= 80 - 16 + 50') == True ]]
+	[[ $stderr == *"sockets_full: "*"uses of sockets"* ]]
+}
+
 @test "a trace that begins and ends amid connections that come and go balances its books" {
 	# So slow that ports and the kernel's memory of closed connections last.
 	program_start connects -n 80000 -p 200
