@@ -16,8 +16,8 @@ export SOCKTRACE=${SOCKTRACE:-$out/socktrace}
 export E2E_BIN=${E2E_BIN:-$out/tests/e2e}
 
 # Suites that the CI machine has everything for: root, a recent kernel, every tool.
-must_run=(truth include_direction usage privileges count races times strace run output interrupted
-	report rows servers sockets tcp udp drops peers workloads workload_faults)
+must_run=(truth exact mutations include_direction usage privileges count races times strace run
+	output interrupted report rows servers sockets tcp udp drops peers workloads workload_faults)
 
 suite_timeout=600 # s; a hang becomes a failure
 

@@ -45,11 +45,14 @@ def drops_of(row):
 
 
 def compare_cell(problems, cell, sockets_of, process):
-    """As sockets.compare_process(), but that what becomes of a message is known of some ways only."""
+    """
+    As sockets.compare_process(), but for drops: they are known of some ways only, and of streams
+    the kernel makes good what it drops.
+    """
     # Where two have the same name, the one that was used may choose its row first.
     truth = {"sockets": sorted(sockets_of, key=sockets.is_idle)}
     process = dict(process, sockets=[
-        dict(row, drops={} if cell["drops"] is None else row["drops"])
+        dict(row, drops={} if cell["drops"] is None or row["protocol"] == "mptcp" else row["drops"])
         for row in process["sockets"]])
     sockets.compare_process(problems, dict(truth, pid=cell["pid"]), process)
 
@@ -86,11 +89,22 @@ def print_problems(problems):
     print(f"{len(problems.cells)} cells are wrong", file=sys.stderr)
 
 
+def without_late_ends(truth, report):
+    """
+    io_uring may hold a socket a moment longer than the program, of which then nobody reads the
+    last count of drops: of these cells that audit may be null.
+    """
+    rings = {f"pid {c['pid']}" for c in truth["cells"] if "/ring-" in c["cell"]}
+    return dict(report, audits=[
+        a for a in report["audits"]
+        if (a["name"], a["ok"]) != ("udp_drops", None) or a["subject"] not in rings])
+
+
 def check_report(options):
     truth, report = compare.load_truth(options.files[0]), compare.load_report(options.files[1])
     problems, own = CellProblems(), compare.Problems()
     compare_report(problems, truth, report)
-    sockets.check_sockets(own, report, options.null)
+    sockets.check_sockets(own, without_late_ends(truth, report), options.null)
     sockets.audited(own, report, "tcp_bytes", "tcp")
     print_problems(problems)
     return problems.count + own.count
