@@ -7,7 +7,6 @@
 #include "switches.h"
 
 /* include/linux/sched.h, sched/signal.h */
-#define PF_EXITING	  0x00000004
 #define PF_IO_WORKER	  0x00000010
 #define SIGNAL_GROUP_EXIT 0x00000004
 

@@ -48,7 +48,19 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 #define SENDS(function)	   SENDS_IF(function, true)
 #define RECEIVES(function) RECEIVES_IF(function, true)
 
-/* sendfile(2) and splice(2) before 6.5 (dc97391e6610) */
+/*
+ * sendfile(2) and splice(2) before 6.5 (dc97391e6610). Protocols without a way of their own have
+ * their pages sent by inet_sendmsg(), where they are counted (inet_sendpage(), net/ipv4/af_inet.c).
+ */
+static __always_inline bool sends_pages(struct sock *sk)
+{
+	struct proto *proto = BPF_CORE_READ(sk, __sk_common.skc_prot);
+
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_UNIX)
+		return true;
+	return bpf_core_field_exists(proto->sendpage) && BPF_CORE_READ(proto, sendpage);
+}
+
 #define SENDS_PAGE(function)                                                                    \
 	SEC("fexit/" #function)                                                                 \
 	int BPF_PROG(fexit_##function, struct socket *sock, void *page, int offset, size_t len, \
@@ -56,7 +68,7 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 	{                                                                                       \
 		struct cpu_slot *slot = busy_slot();                                            \
                                                                                                 \
-		return slot ? sent_once(slot, sock->sk, ret) : 0;                               \
+		return slot && sends_pages(sock->sk) ? sent_once(slot, sock->sk, ret) : 0;      \
 	}
 
 /*
@@ -75,6 +87,7 @@ SENDS(unix_seqpacket_sendmsg)
 SENDS_IF(unix_dgram_sendmsg, is_datagram(sock))
 RECEIVES(inet_recvmsg)
 RECEIVES(inet6_recvmsg)
+RECEIVES(sock_common_recvmsg) /* raw and ping sockets of IPv6 */
 RECEIVES(unix_stream_recvmsg)
 RECEIVES(unix_seqpacket_recvmsg)
 RECEIVES_IF(unix_dgram_recvmsg, is_datagram(sock))
@@ -108,6 +121,16 @@ SEC("kprobe")
 int kprobe_sends(struct pt_regs *regs)
 {
 	moving(arch_function_arg0(regs), 0);
+	return 0;
+}
+
+SEC("kprobe")
+int kprobe_sends_page(struct pt_regs *regs)
+{
+	__u64 sock = arch_function_arg0(regs);
+
+	if (sends_pages(BPF_CORE_READ((struct socket *)sock, sk)))
+		moving(sock, 0);
 	return 0;
 }
 

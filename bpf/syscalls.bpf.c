@@ -31,6 +31,24 @@ static __always_inline void count_result(struct call_row *row, long ret)
 	block_count(block_get(row, LIST_ERRNOS, TAG_ERRNO + error / HIST_SUB), error);
 }
 
+#define SYSCALL_WORK_USER_DISPATCH (1 << 5) /* include/linux/thread_info.h */
+
+/*
+ * Whether calls of the current task can be answered before the kernel enters them: by seccomp, by a
+ * ptracer, or by the program itself (prctl(PR_SET_SYSCALL_USER_DISPATCH)).
+ */
+static __noinline int may_be_answered(void)
+{
+	struct task_struct *task = current_task();
+
+	if (BPF_CORE_READ(task, ptrace))
+		return 1;
+	if (bpf_core_field_exists(task->seccomp.mode) && BPF_CORE_READ(task, seccomp.mode))
+		return 1;
+	return bpf_core_field_exists(task->thread_info.syscall_work) &&
+	       BPF_CORE_READ(task, thread_info.syscall_work) & SYSCALL_WORK_USER_DISPATCH;
+}
+
 /* A return whose entry was not seen: once is expected, later it means that entry was skipped. */
 static __always_inline void unentered(struct task_record *t, struct pt_regs *regs, __u64 now)
 {
@@ -53,6 +71,8 @@ static __always_inline void unentered(struct task_record *t, struct pt_regs *reg
 		t->extra_kernel_ns += now - t->first_ns - off_ns;
 	} else {
 		row->denied++;
+		if (state == CALL_NONE && !may_be_answered())
+			lose(LOST_UNSEEN_ENTRY);
 	}
 }
 

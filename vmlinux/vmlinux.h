@@ -65,6 +65,7 @@ struct pt_regs {
 };
 struct thread_info {
 	unsigned long flags;
+	unsigned long syscall_work; /* since 5.11 */
 	__u32 status;
 };
 #elif defined(__TARGET_ARCH_arm64)
@@ -75,6 +76,7 @@ struct pt_regs {
 };
 struct thread_info {
 	unsigned long flags;
+	unsigned long syscall_work;
 };
 #else
 #error "system call conventions of this architecture are not known to socktrace"
@@ -219,7 +221,9 @@ struct proto_ops {
 	void *splice_read; /* a function */
 };
 
-struct proto;
+struct proto {
+	void *sendpage; /* a function; before 6.5 */
+};
 
 struct socket {
 	struct file *file;
@@ -352,7 +356,12 @@ struct sched_entity {
 	__u64 nr_migrations;
 };
 
+struct seccomp {
+	int mode;
+};
+
 struct task_struct {
+	struct seccomp seccomp;
 	struct thread_info thread_info;
 	unsigned int __state;
 	void *stack;

@@ -38,7 +38,8 @@ PROGRAMS = os.environ["E2E_BIN"]
 LIMIT = 120  # s for one trace; it only turns a hang into a failure
 TRIES = 2  # of a trace that loses events
 # What follows when an event is missed.
-CONSEQUENCES = {"unpaired_entry", "switch_unseen", "thread_vanished"}
+CONSEQUENCES = {"unpaired_entry", "switch_unseen", "thread_vanished", "unseen_entry",
+                "unseen_thread"}
 EXIT_UNTRUSTED, EXIT_OF_RUN = 3, 125  # `run` keeps the statuses below for its command
 
 

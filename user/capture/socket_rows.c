@@ -440,9 +440,25 @@ static const char *why_drops_missing(const struct socket_reader *r, const struct
 	return NULL;
 }
 
-static void fill_udp_books(const struct socket_reader *r, const struct sock_record *s,
+/* What the rows of drops have of a socket: all that the programs saw, unless there was no room. */
+static uint64_t drops_shown(struct socket_reader *r, uint32_t index)
+{
+	uint64_t packets = 0;
+
+	socket_reader_need_drops(r);
+	for (size_t i = socket_reader_first_drop(r, index); i < r->nr_drops; i++) {
+		if (r->drops[i].key.sock != index)
+			break;
+		packets += r->drops[i].count.packets;
+	}
+	return packets;
+}
+
+static void fill_udp_books(struct socket_reader *r, const struct sock_record *s, uint32_t index,
 			   struct socket *out)
 {
+	uint64_t seen = s->books.seen_drops;
+
 	if (!kernel_has_probe(r->kernel, "drops"))
 		return;
 	if (!s->is_refreshed || !has_last_drops(r, s)) {
@@ -451,7 +467,9 @@ static void fill_udp_books(const struct socket_reader *r, const struct sock_reco
 			"it was closed, and the kernel's count with it, before that was read";
 		return;
 	}
-	fill_book(why_drops_missing(r, s), s->books.seen_drops, s->books.kernel_drops, &out->books,
+	if (seen && drops_shown(r, index) < seen)
+		seen = drops_shown(r, index);
+	fill_book(why_drops_missing(r, s), seen, s->books.kernel_drops, &out->books,
 		  &out->books.drops);
 }
 
@@ -518,7 +536,7 @@ static void fill_main(struct socket_reader *r, uint32_t index, struct socket *ou
 			fill_tcp_books(r, s, index, out);
 	} else if (s->protocol == PROTO_UDP) {
 		fill_udp(s, out);
-		fill_udp_books(r, s, out);
+		fill_udp_books(r, s, index, out);
 	}
 	add_drops(r, index, &out->drops);
 }

@@ -106,7 +106,7 @@ static const struct attachment *chosen_attachment(const struct kernel *k, size_t
 	const struct hook *h = kernel_chosen_hook(k, probe);
 
 	if (!h || i >= MAX_ATTACHMENTS || !h->attachments[i].program ||
-	    k->choices[probe].absent & 1U << i)
+	    k->choices[probe].absent & 1ULL << i)
 		return NULL;
 	return &h->attachments[i];
 }
@@ -183,7 +183,7 @@ static void give_up(struct kernel *k, size_t probe, size_t i, char *why)
 	}
 	msg_verbose("probe %s: goes on without %s: %s", probes[probe].name,
 		    a->function ? a->function : a->program, why);
-	k->choices[probe].absent |= 1U << i;
+	k->choices[probe].absent |= 1ULL << i;
 	free(why);
 }
 

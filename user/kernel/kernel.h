@@ -15,7 +15,7 @@
 
 /* --- probes and hooks ------------------------------------------------------------------------ */
 
-enum { MAX_HOOKS = 4, MAX_ATTACHMENTS = 32 };
+enum { MAX_HOOKS = 4, MAX_ATTACHMENTS = 40 };
 
 /* One program, and where it attaches. */
 struct attachment {

@@ -14,7 +14,7 @@
 struct choice {
 	unsigned int hook; /* index of the one that is taken, or tried next */
 	bool is_forced;	   /* and no other may be taken */
-	uint32_t absent;   /* bit per optional attachment that this kernel does not have */
+	uint64_t absent;   /* bit per optional attachment that this kernel does not have */
 	/* per attachment; NULL where the program is only run by hand */
 	struct bpf_link *links[MAX_ATTACHMENTS];
 };

@@ -23,6 +23,8 @@
 	}
 #define KPROBES_SEND(function_, optional_) \
 	KPROBE("kprobe_sends", function_, optional_), KPROBE("kretprobe_sent", function_, optional_)
+#define KPROBES_SEND_PAGE(function_) \
+	KPROBE("kprobe_sends_page", function_, true), KPROBE("kretprobe_sent", function_, true)
 #define KPROBES_RECEIVE(function_, optional_)            \
 	KPROBE("kprobe_receives", function_, optional_), \
 		KPROBE("kretprobe_received", function_, optional_)
@@ -129,6 +131,7 @@ const struct probe probes[] = {
 							FEXIT(unix_seqpacket_recvmsg),
 							FEXIT_IF_ANY(inet6_sendmsg),
 							FEXIT_IF_ANY(inet6_recvmsg),
+							FEXIT_IF_ANY(sock_common_recvmsg),
 							FEXIT_IF_ANY(netlink_sendmsg),
 							FEXIT_IF_ANY(netlink_recvmsg),
 							FEXIT_IF_ANY(packet_sendmsg),
@@ -157,12 +160,13 @@ const struct probe probes[] = {
 								unix_seqpacket_recvmsg, false),
 							KPROBES_SEND(inet6_sendmsg, true),
 							KPROBES_RECEIVE(inet6_recvmsg, true),
+							KPROBES_RECEIVE(sock_common_recvmsg, true),
 							KPROBES_SEND(netlink_sendmsg, true),
 							KPROBES_RECEIVE(netlink_recvmsg, true),
 							KPROBES_SEND(packet_sendmsg, true),
 							KPROBES_RECEIVE(packet_recvmsg, true),
-							KPROBES_SEND(inet_sendpage, true),
-							KPROBES_SEND(unix_stream_sendpage, true),
+							KPROBES_SEND_PAGE(inet_sendpage),
+							KPROBES_SEND_PAGE(unix_stream_sendpage),
 						},
 				},
 				{
@@ -176,7 +180,8 @@ const struct probe probes[] = {
 	{
 		.name = "uring_splice",
 		.wanted = IN_BOTH | WITH_SOCKETS,
-		.lost_without = "word of what io_uring splices out of sockets, which is not counted",
+		.lost_without =
+			"word of what io_uring splices out of sockets, which is not counted",
 		.hooks = {HOOK("tp_btf", "tp_btf io_uring_queue_async_work with its request",
 			       PROGRAM("io_uring_queue_async_work"))},
 	},
