@@ -181,8 +181,11 @@ BEGIN { printf("begun\\n"); }
 @contextlib.contextmanager
 def bpftrace(path, pids):
     program = BPFTRACE.replace("WANTED", " || ".join(f"pid == {pid}" for pid in pids))
+    # It asks tracefs for tracepoints, which nobody may have mounted.
+    script = "mount -t tracefs tracefs /sys/kernel/tracing; exec bpftrace -e \"$1\""
     with open(path / "bpftrace", "wb") as out:
-        process = subprocess.Popen(("bpftrace", "-e", program), stdout=out, stderr=out)
+        process = subprocess.Popen(("unshare", "-m", "sh", "-c", script, "sh", program),
+                                   stdout=out, stderr=out)
     try:
         wait_until(lambda: b"begun" in (path / "bpftrace").read_bytes() or
                    process.poll() is not None, faults.HANG_S, "bpftrace does not begin")

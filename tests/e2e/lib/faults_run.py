@@ -23,7 +23,9 @@ from faults import (COMPLETE, HANG_S, PROGRAMS, RUN_FAILED, UNTRUSTED, Nothing, 
                     same_as_truth, sound, temporary_files, truth_total, wait_until)
 
 SIG = signal.Signals
-ENDING = {SIG.SIGINT, SIG.SIGTERM, SIG.SIGHUP, SIG.SIGQUIT}  # attach: these end the trace
+ENDING = {SIG.SIGINT, SIG.SIGTERM, SIG.SIGHUP, SIG.SIGQUIT, SIG.SIGALRM, SIG.SIGVTALRM,
+          SIG.SIGPROF, SIG.SIGPOLL, SIG.SIGXCPU, SIG.SIGSTKFLT, SIG.SIGPWR,
+          *range(signal.SIGRTMIN, signal.SIGRTMAX + 1)}  # attach: these end the trace
 PASSED_ON = ENDING | {SIG.SIGUSR1, SIG.SIGUSR2}  # run: these are the command's
 STOPPING = {SIG.SIGSTOP, SIG.SIGTSTP, SIG.SIGTTIN, SIG.SIGTTOU}
 IGNORED = {SIG.SIGPIPE, SIG.SIGXFSZ}  # once main() has begun
@@ -149,7 +151,7 @@ def temporary():
     """A signal that kills leaves no unfinished file."""
     tries = Tries("killed: unfinished files")
     with tries.around(), directory() as d, Service() as service:
-        for number in (SIG.SIGKILL, SIG.SIGSEGV, SIG.SIGALRM, SIG.SIGSYS):
+        for number in (SIG.SIGKILL, SIG.SIGSEGV, SIG.SIGABRT, SIG.SIGSYS):
             with tries.one(f"signal {number}"):
                 trace = Trace(d, "attach", service.pid)
                 trace.wait_tracing()
