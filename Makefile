@@ -148,7 +148,7 @@ $(SKEL): $(OUT)/socktrace.bpf.o
 # The one list. README.md says what each is for.
 BUILD_PACKAGES := gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
 	libsmartcols-dev libjson-c-dev libseccomp-dev libcap-ng-dev linux-libc-dev
-TEST_PACKAGES := libcmocka-dev bats strace redis-server redis-tools nginx-light apache2-utils \
+TEST_PACKAGES := libcmocka-dev bats strace redis-server redis-tools nginx-light apache2-utils wrk \
 	iperf3 curl socat nftables python3 python3-jsonschema gcc-multilib libclang-rt-14-dev \
 	man-db groff iproute2 procps util-linux libcap2-bin lld qemu-user binutils bpftrace qemu-system-x86 qemu-system-arm busybox-static git
 BENCH_PACKAGES := haproxy gnuplot-nox linux-perf libbpf-tools bpftrace strace redis-server redis-tools \
