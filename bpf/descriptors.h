@@ -8,6 +8,7 @@
 
 #define S_IFMT	 0170000
 #define S_IFSOCK 0140000
+#define S_IFIFO	 0010000
 
 static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)
 {

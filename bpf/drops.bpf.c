@@ -135,7 +135,8 @@ static __always_inline struct sock *unnamed_sock(const struct packet *p)
 	if (p->protocol != IPPROTO_UDP || !p->is_unpacked)
 		return NULL;
 	sk = socket_read_now(p->to_port);
-	if (!sk)
+	/* Else no traced thread is reading: it is a socket of another that goes. */
+	if (!sk && current_record())
 		ADD(drops_when_read[p->to_port], 1);
 	return sk;
 }

@@ -11,6 +11,8 @@
 #include "descriptors.h"
 #include "moved.h"
 
+#define TASK_INTERRUPTIBLE 1 /* include/linux/sched.h; sk_wait_data() sleeps in it */
+
 #define UNBOUNDED (1ULL << 60)
 
 static __always_inline void add_busy(struct sock_record *s, bool receives, __u64 bytes)
@@ -38,7 +40,7 @@ static __always_inline bool waits_for_first(struct task_struct *task, struct soc
 {
 	__u32 flags = 0;
 
-	if (!task_state(task) || BPF_CORE_READ(sk, sk_rcvlowat) > 1)
+	if (task_state(task) != TASK_INTERRUPTIBLE || BPF_CORE_READ(sk, sk_rcvlowat) > 1)
 		return false;
 	if (op == OP_RECEIVE_FROM || op == OP_RECEIVE_MANY)
 		flags = arch_call_arg_probed(regs, 3, compat);

@@ -19,6 +19,25 @@ static __always_inline struct task_record *leaving(struct cpu_slot *slot, struct
 	return t;
 }
 
+/*
+ * A thread without a record comes onto a CPU, of a process that may be traced. If it is, the
+ * thread's beginning was missed; but for those that were ending when all were listed, or are in
+ * execve(2), which hides them from the listing and takes them up (met_at_exec()).
+ */
+static __noinline int note_stranger(__u64 address, __u32 tgid)
+{
+	struct task_struct *task = (struct task_struct *)address;
+
+	if (seeding || lost[LOST_TASKS_FULL] || !bpf_map_lookup_elem(&process_of, &tgid) ||
+	    BPF_CORE_READ(task, flags) & PF_EXITING)
+		return 0;
+	if (bpf_core_field_exists(task->in_execve) &&
+	    BPF_CORE_READ_BITFIELD_PROBED(task, in_execve))
+		return 0;
+	lose(LOST_UNSEEN_THREAD);
+	return 0;
+}
+
 /* Arguments 1 and 2 are prev and next on every kernel that has this tracepoint's BTF. */
 SEC("tp_btf/sched_switch")
 int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
@@ -40,6 +59,8 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 	off = leaving(slot, prev);
 	if (next->pid)
 		on = record_of(next, next->tgid, next->pid, &index);
+	if (unlikely(!on && next->pid && may_be_traced(next->tgid)))
+		note_stranger(address_of(next), next->tgid);
 	slot->running = (__u64)next;
 	slot->task = on ? index : may_be_silent(next->tgid) ? SLOT_UNSURE : 0;
 	if (!off && !on)

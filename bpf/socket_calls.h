@@ -97,19 +97,17 @@ GLOBAL int socket_touched(__u32 fd, __u32 is_accepted)
 }
 
 /* include/uapi/asm-generic/errno*.h, include/linux/errno.h */
-#define EINTR	      4
-#define EFAULT	      14
-#define EISCONN	      106
-#define EALREADY      114
-#define EINPROGRESS   115
-#define ERESTARTSYS   512
-#define ERESTART_LAST 516
+#define EINTR	    4
+#define EFAULT	    14
+#define EISCONN	    106
+#define EALREADY    114
+#define EINPROGRESS 115
 
 /* Nothing is said of an attempt to connect: it goes on, or was another one, or there was none. */
 static __always_inline bool is_no_result(long ret)
 {
 	return ret == -EINPROGRESS || ret == -EALREADY || ret == -EISCONN || ret == -EINTR ||
-	       ret == -EFAULT || (ret <= -ERESTARTSYS && ret >= -ERESTART_LAST);
+	       ret == -EFAULT || is_restart(-ret);
 }
 
 struct destination {
@@ -232,14 +230,19 @@ GLOBAL int socket_splicing(__u32 fd)
 {
 	struct task_record *t = current_record();
 	__u64 sk = sock_of_fd(fd);
+	struct sock_record *s;
 	__u32 index = 0;
 
 	if (!t)
 		return 0;
 	t->splice_sock = 0;
-	if (sk && is_spliced_past((struct sock *)sk) &&
-	    sock_get((struct sock *)sk, t->process, &index))
-		t->splice_sock = index;
+	if (!sk || !is_spliced_past((struct sock *)sk))
+		return 0;
+	s = sock_get((struct sock *)sk, t->process, &index);
+	if (!s)
+		return 0;
+	s->is_fresh = 0; /* nothing has been moved yet */
+	t->splice_sock = index;
 	return 0;
 }
 

@@ -196,12 +196,16 @@ int BPF_PROG(io_uring_queue_async_work, struct io_kiocb *req, int rw)
 	t = current_record();
 	if (!t)
 		return 0;
-	sk = BPF_CORE_READ(splice, flags) & SPLICE_F_FD_IN_FIXED
-		     ? 0
-		     : sock_of_fd(BPF_CORE_READ(splice, splice_fd_in));
-	if (!sk && !(BPF_CORE_READ(splice, flags) & SPLICE_F_FD_IN_FIXED))
+	/* One of the two is a pipe: what goes into no pipe comes out of one. */
+	if (BPF_CORE_READ(splice, file_out) &&
+	    (BPF_CORE_READ(splice, file_out, f_inode, i_mode) & S_IFMT) != S_IFIFO)
 		return 0;
-	if (!sk || is_spliced_past((struct sock *)sk))
+	if (BPF_CORE_READ(splice, flags) & SPLICE_F_FD_IN_FIXED) {
+		lose(LOST_URING_SPLICES);
+		return 0;
+	}
+	sk = sock_of_fd(BPF_CORE_READ(splice, splice_fd_in));
+	if (sk && is_spliced_past((struct sock *)sk))
 		lose(LOST_URING_SPLICES);
 	return 0;
 }

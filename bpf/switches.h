@@ -212,18 +212,9 @@ static __always_inline bool is_record_of(const struct task_record *t, __u64 key,
 
 #define PF_EXITING 0x00000004 /* include/linux/sched.h */
 
-/*
- * A thread without a record, of a process that may be traced. If it is, its beginning was missed;
- * but for those that were ending when all were listed.
- */
-static __noinline int note_stranger(__u64 address, __u32 tgid)
+static __always_inline bool may_be_traced(__u32 tgid)
 {
-	struct task_struct *task = (struct task_struct *)address;
-
-	if (tracing && !seeding && bpf_map_lookup_elem(&process_of, &tgid) &&
-	    !(BPF_CORE_READ(task, flags) & PF_EXITING))
-		lose(LOST_UNSEEN_THREAD);
-	return 0;
+	return maybe_traced[tgid & (MAYBE_TRACED - 1)];
 }
 
 /* @tgid, @pid: of @task; where the verifier trusts the pointer, reading them needs no helper. */
@@ -234,7 +225,7 @@ static __always_inline struct task_record *record_of(struct task_struct *task, _
 	__u64 key = (__u64)task;
 	struct task_record *t;
 
-	if (likely(!maybe_traced[tgid & (MAYBE_TRACED - 1)]))
+	if (likely(!may_be_traced(tgid)))
 		return NULL;
 	*index = *recent;
 	t = task_at(*index);
@@ -242,10 +233,8 @@ static __always_inline struct task_record *record_of(struct task_struct *task, _
 		return t;
 	found = bpf_map_lookup_elem(&task_of, &key);
 	t = found ? task_at(*found) : NULL;
-	if (!t || !is_record_of(t, key, tgid)) {
-		note_stranger(key, tgid);
+	if (!t || !is_record_of(t, key, tgid))
 		return NULL;
-	}
 	*index = *found;
 	*recent = *found;
 	return t;

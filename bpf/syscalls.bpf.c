@@ -31,7 +31,8 @@ static __always_inline void count_result(struct call_row *row, long ret)
 	block_count(block_get(row, LIST_ERRNOS, TAG_ERRNO + error / HIST_SUB), error);
 }
 
-#define SYSCALL_WORK_USER_DISPATCH (1 << 5) /* include/linux/thread_info.h */
+#define SIGNAL_GROUP_EXIT	   0x00000004 /* include/linux/sched/signal.h */
+#define SYSCALL_WORK_USER_DISPATCH (1 << 5)   /* include/linux/thread_info.h */
 
 /*
  * Whether calls of the current task can be answered before the kernel enters them: by seccomp, by a
@@ -41,7 +42,8 @@ static __noinline int may_be_answered(void)
 {
 	struct task_struct *task = current_task();
 
-	if (BPF_CORE_READ(task, ptrace))
+	/* A ptracer that is killed in between takes the process with it (PTRACE_O_EXITKILL). */
+	if (BPF_CORE_READ(task, ptrace) || BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT)
 		return 1;
 	if (bpf_core_field_exists(task->seccomp.mode) && BPF_CORE_READ(task, seccomp.mode))
 		return 1;

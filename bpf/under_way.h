@@ -36,7 +36,12 @@ static __always_inline __u32 current_key(void)
 
 static __always_inline __u64 current_arg(int n)
 {
-	return arch_call_arg_probed(regs_of(current_task()), n, is_compat());
+	bool compat = is_compat();
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return arch_call_arg((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()),
+				     n, compat);
+	return arch_call_arg_probed(regs_of(current_task()), n, compat);
 }
 
 static __always_inline __u32 op_of(__u32 key)

@@ -306,6 +306,7 @@ struct udp_sock___before_6_7 {
 
 /* io_uring/splice.c: what a request to splice has in place of io_kiocb.file and what follows */
 struct io_splice {
+	struct file *file_out;
 	int splice_fd_in;
 	unsigned int flags;
 };
@@ -372,6 +373,7 @@ struct task_struct {
 	struct files_struct *files;
 	int exit_state;
 	int exit_code;
+	unsigned int in_execve : 1;
 	pid_t pid;
 	pid_t tgid;
 	struct task_struct *group_leader;

@@ -241,7 +241,8 @@ static void fold_ended_sockets(struct capture *c)
 {
 	if (!socket_reader_find_ended(c->sockets))
 		return;
-	if (socket_reader_wants_look(c->sockets))
+	/* Once the trace has ended, the kernel's counters go on and ours do not. */
+	if (!c->has_ended && socket_reader_wants_look(c->sockets))
 		snapshot(c);
 	for (uint32_t i = 1; i < kernel_processes(c->kernel)->nr; i++) {
 		struct tracked *t = track(c, i);
@@ -266,7 +267,7 @@ static void finish_processes(struct capture *c)
 
 	for (uint32_t i = 1; i < nr; i++)
 		nr_over += is_over(&c->tracked[i]);
-	if (socket_reader_wants_sweep(c->sockets) || nr_over > nr / 8) {
+	if (!c->has_ended && (socket_reader_wants_sweep(c->sockets) || nr_over > nr / 8)) {
 		snapshot(c);
 		fold_ended_sockets(c);
 	}

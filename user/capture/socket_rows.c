@@ -280,17 +280,23 @@ static uint64_t missing_drops(const struct sock_record *s)
 	return b->kernel_drops > b->seen_drops ? b->kernel_drops - b->seen_drops : 0;
 }
 
+/* The same, less what has been seen since: the rows of drops are read later than the counter. */
+static uint64_t untraced_drops(const struct sock_record *s)
+{
+	return s->books.kernel_drops > s->drops ? s->books.kernel_drops - s->drops : 0;
+}
+
 /* What the socket counted and no event told of. A TCP socket's counter counts other things, too. */
 static void add_untraced_drops(const struct socket_reader *r, const struct sock_record *s,
 			       struct drops *drops)
 {
 	struct drop *d;
 
-	if (s->protocol == PROTO_TCP || s->protocol == PROTO_MPTCP || !missing_drops(s) ||
+	if (s->protocol == PROTO_TCP || s->protocol == PROTO_MPTCP || !untraced_drops(s) ||
 	    !has_last_drops(r, s))
 		return;
 	d = drops_get(drops, "NOT_TRACED", NULL);
-	d->packets = missing_drops(s);
+	d->packets = untraced_drops(s);
 	d->bytes = METRIC_UNKNOWN;
 }
 
@@ -299,8 +305,8 @@ static void add_untraced_drops(const struct socket_reader *r, const struct sock_
 /* One direction of a socket's books: what was counted of it, and what the kernel has. */
 struct direction {
 	uint64_t observed, expected;
-	bool has_moved; /* since the two were read together */
-	uint64_t busy;	/* bytes that calls under way then may have moved, uncounted */
+	uint64_t moved; /* counted since the two were read together */
+	uint64_t busy;	/* bytes that calls under way since then may have moved, uncounted */
 };
 
 /* Whether calls on this socket that were under way when its books were read explain what is
@@ -308,12 +314,13 @@ struct direction {
 static bool is_in_use(const struct socket_reader *r, const struct sock_record *s,
 		      const struct direction *d)
 {
+	bool is_met = s->busy_snapshot == kernel_nr_snapshots(r->kernel);
+
 	if (s->state != RECORD_LIVE)
 		return false;
-	if (d->has_moved || (s->by_ring && r->has_workers[s->process]))
+	if (s->by_ring && r->has_workers[s->process])
 		return true;
-	return s->busy_snapshot == kernel_nr_snapshots(r->kernel) &&
-	       d->expected - d->observed <= d->busy;
+	return d->expected - d->observed <= d->moved + (is_met ? d->busy : 0);
 }
 
 /* A child that is not traced has the sockets that were open when it began. */
@@ -403,12 +410,11 @@ static void fill_tcp_books(struct socket_reader *r, const struct sock_record *s,
 			   struct socket *out)
 {
 	const struct sock_books *b = &s->books;
-	struct direction sent = {b->seen_sent, b->kernel_sent, s->counts.send_bytes != b->seen_sent,
+	uint64_t received_now = s->counts.receive_bytes + s->counts.trunc_bytes;
+	struct direction sent = {b->seen_sent, b->kernel_sent, s->counts.send_bytes - b->seen_sent,
 				 s->busy_sent};
 	struct direction received = {b->seen_received, b->kernel_received,
-				     s->counts.receive_bytes + s->counts.trunc_bytes !=
-					     b->seen_received,
-				     s->busy_received};
+				     received_now - b->seen_received, s->busy_received};
 
 	if (!s->is_refreshed)
 		return;
