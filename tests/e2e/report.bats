@@ -217,6 +217,6 @@ while time.monotonic() < end:
 		    less = {k: (v, now.get(k)) for k, v in before.items() if now.get(k, 0) < v}
 		    assert not less, (nr, less)
 		    before = now
-		assert nr > 30, nr
+		assert nr > 5, nr  # a build with sanitizers makes few
 	EOF
 }
