@@ -300,9 +300,15 @@ static __always_inline void note_way(struct sock_record *s, const struct task_re
 		s->by_ring = 1;
 }
 
-/* A record that was made for this call has the call's bytes in its base. */
-static __always_inline void take_off_base(struct sock_record *s, __u64 sent, __u64 received)
+/*
+ * A record that was made for this call has the call's bytes in its base. Another thread may get
+ * here first, where programs can be preempted or sockets are shared: its bytes came after.
+ */
+static __always_inline void take_off_base(const struct task_record *t, struct sock_record *s,
+					  __u64 sent, __u64 received)
 {
+	if (s->maker != t->task)
+		return;
 	s->is_fresh = 0;
 	if (s->has_base) {
 		s->base_sent -= sent;
@@ -339,7 +345,7 @@ static __noinline int sock_sent(struct cpu_slot *slot, struct sock *sk, const st
 	if (unlikely(piece))
 		t->piece_sock = index;
 	if (unlikely(s->is_fresh))
-		take_off_base(s, m->ret > 0 ? m->ret : 0, 0);
+		take_off_base(t, s, m->ret > 0 ? m->ret : 0, 0);
 	note_way(s, t, m);
 	if (m->ret < 0) {
 		if (!piece && is_result(t, sk, m, index, false))
@@ -389,7 +395,7 @@ static __noinline int sock_received(struct cpu_slot *slot, struct sock *sk, cons
 	if (!c)
 		return 0;
 	if (unlikely(s->is_fresh))
-		take_off_base(s, 0, m->ret > 0 && !(m->flags & MSG_PEEK) ? m->ret : 0);
+		take_off_base(t, s, 0, m->ret > 0 && !(m->flags & MSG_PEEK) ? m->ret : 0);
 	note_way(s, t, m);
 	if (m->ret < 0) {
 		if (is_result(t, sk, m, index, true))

@@ -346,6 +346,7 @@ GLOBAL int sock_add(__u64 key, __u32 process, __u32 protocol)
 	s->protocol = protocol;
 	s->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	s->is_fresh = 1;
+	s->maker = (__u64)bpf_get_current_task();
 	s->snapshot = nr_snapshots;
 	s->netns = net_of(sk);
 	flow = flow_of(s, sk);

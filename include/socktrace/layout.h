@@ -322,6 +322,7 @@ struct sock_record {
 	__u8 has_odd_sends;
 	struct sock_counts counts;
 	__u64 first_byte_ns;
+	__u64 maker; /* the task that made the record, while is_fresh */
 
 	__u16 family;
 	__u8 tcp_state;

@@ -16,7 +16,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 out=$(realpath -m "${OUT:-$root/.output}")
 vm=$out/vm
-limit=${LIMIT:-600}
+limit=${LIMIT:-1200}
 read -r -a kernels <<<"${KERNELS:-bullseye bookworm trixie trixie-arm64 sid host}"
 
 if [[ $EUID -ne 0 ]]; then

@@ -406,11 +406,11 @@ ATTACHED = ("grid -l -p 3 -t 3", "churn -c 2 -m 20")
 SOCKETS = ("corners", "owners -n 3", "connects -n 40", "moves32 -n 1 -d DIR",
            "relay -n 500000 splice")
 WITH_EACH_HOOK = "moves -n 1 -d DIR"
-# Of the table of programs/exact.c: of every family what differs between them, and two whole.
+# Of the table of programs/exact.c: of every family what differs between them, and one whole.
 CELLS_WITH_EACH_HOOK = ("*/send", "*/recv", "*/sendfile", "*/splice-out", "*/recv-peek",
                         "*/recvmmsg-last-fails", "*/recv-restarted", "*/ring-send",
                         "*/ring-recv-waits", "*/ring-async-recv", "*/ring-sqpoll-send")
-CELLS = ("tcp4/*", "udp4/*", *CELLS_WITH_EACH_HOOK)
+CELLS = ("tcp4/*", *CELLS_WITH_EACH_HOOK)
 DATAGRAMS = "datagrams -k -n 400 -b 2048"
 OVERFLOWS = "life overflows"  # the kernel sends requests again
 WORKLOADS = (
