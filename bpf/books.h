@@ -176,6 +176,8 @@ static __always_inline void tcp_late_base(struct sock_record *s, struct sock *sk
 {
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 
+	if (state == TCP_CLOSE && s->protocol == PROTO_TCP)
+		s->seen_state = TCP_CLOSE; /* only its process takes it out of this */
 	/* What a connection that was cut has left can still be read. */
 	if (state == TCP_LISTEN || (state == TCP_CLOSE && !is_connection(sk)))
 		return;

@@ -57,8 +57,10 @@ GLOBAL int sock_end_use(__u64 address)
 	s = sock_find((struct sock *)address, &index);
 	if (!s || !is_tcp(s) || (!s->role && !s->remote_port))
 		return 0;
-	if (s->protocol == PROTO_TCP)
+	if (s->protocol == PROTO_TCP) {
+		check_state(s, BPF_CORE_READ((struct sock *)address, __sk_common.skc_state));
 		tcp_close_books(s);
+	}
 	had_outsiders = s->had_outsiders;
 	sock_end(s, bpf_ktime_get_ns());
 	return had_outsiders;

@@ -284,6 +284,19 @@ static __always_inline struct sock_record *listed_sock(struct sock *sk, struct t
 	return s;
 }
 
+/* The kernel tells of a change of state before it stores it, and may be interrupted between. */
+static __always_inline void look_at_state(struct sock_record *s, struct sock *sk)
+{
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+
+	if (s->protocol != PROTO_TCP || !s->seen_state || likely(s->seen_state == state))
+		return;
+	if (is_last_look)
+		check_state(s, state);
+	else
+		ADD(doubtful_states, 1);
+}
+
 /*
  * Every open socket of every process, once when tracing starts, to find those that the targets
  * have, and at each snapshot, to bring the records up to date.
@@ -313,6 +326,7 @@ int list_sockets(struct bpf_iter__task_file *ctx)
 	fill_name(index, address_of(sk));
 	refresh_queue(s, sk);
 	sock_refresh(index, address_of(sk));
+	look_at_state(s, sk);
 	s->refreshed_in = nr_snapshots;
 	return 0;
 }

@@ -276,6 +276,20 @@ GLOBAL int fill_name(__u32 index, __u64 address)
 	return 0;
 }
 
+/* --- changes of state ------------------------------------------------------------------------ */
+
+/*
+ * TCP: every change of state begins where the last one has led. @state: that which the socket has
+ * now. One that was not seen is lost, and what came of it.
+ */
+static __always_inline void check_state(struct sock_record *s, __u8 state)
+{
+	if (s->protocol != PROTO_TCP || !s->seen_state || likely(s->seen_state == state))
+		return;
+	lose(LOST_UNSEEN_STATE);
+	s->seen_state = state;
+}
+
 /* --- records --------------------------------------------------------------------------------- */
 
 static __always_inline void sock_end(struct sock_record *s, __u64 now)

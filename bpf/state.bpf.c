@@ -23,6 +23,7 @@ __u64 lost[NR_LOST] = {};
 __u8 maybe_traced[MAYBE_TRACED] = {};
 __u32 recent_tasks[RECENT_TASKS] = {};
 __u32 listing_sockets = 0;
+__u32 doubtful_states = 0, is_last_look = 0;
 __u32 nr_ended_sockets = 0, nr_new_sockets = 0;
 const volatile __u32 wake_up_after_sockets = 1;
 const volatile bool bytes_by_calls = false;

@@ -197,6 +197,8 @@ extern __u8 maybe_traced[MAYBE_TRACED];
 extern __u32 recent_tasks[RECENT_TASKS];
 /* While the sockets that exist already are being listed. */
 extern __u32 listing_sockets;
+/* Sockets whose state is not (yet) the one they were seen to change into; whether that is final. */
+extern __u32 doubtful_states, is_last_look;
 /* Sockets whose record ended, and records taken, since user space last looked; it resets both. */
 extern __u32 nr_ended_sockets, nr_new_sockets;
 extern const volatile __u32 wake_up_after_sockets;

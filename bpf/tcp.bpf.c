@@ -105,8 +105,10 @@ static __always_inline void established(struct sock *flow, int from)
 		return;
 	s = sock_find(sk, &index);
 	if (from == TCP_SYN_RECV && is_born(flow)) {
-		if (s)
-			sock_end(s, bpf_ktime_get_ns()); /* of an earlier one at this address */
+		if (s) { /* of an earlier one at this address */
+			check_state(s, TCP_CLOSE);
+			sock_end(s, bpf_ktime_get_ns());
+		}
 		index = sock_add(address_of(sk), 0, sk == flow ? PROTO_TCP : PROTO_MPTCP);
 		s = index ? sock_at(index) : NULL;
 		if (s)
@@ -160,14 +162,16 @@ static __noinline int state_changed(struct sock *flow, int from, int to)
 }
 
 /* The kernel stores the new state after it tells (net/ipv4/af_inet.c, inet_sk_state_store()). */
-static __always_inline void note_state(struct sock *sk, int to)
+static __always_inline void note_state(struct sock *sk, int from, int to)
 {
 	struct sock_record *s;
 	__u32 index = 0;
 
 	s = sock_find(sk, &index);
-	if (s)
-		s->tcp_state = to;
+	if (!s)
+		return;
+	check_state(s, from);
+	s->tcp_state = s->seen_state = to;
 }
 
 static __always_inline bool is_dead(struct sock *sk)
@@ -211,7 +215,7 @@ static __always_inline int set_state(struct sock *sk, int from, int to)
 		listening(sk);
 	else
 		state_changed(sk, from, to);
-	note_state(sk, to);
+	note_state(sk, from, to);
 	return 0;
 }
 
@@ -221,25 +225,43 @@ static __always_inline bool is_of_tcp(const struct sock *sk)
 }
 
 /*
- * A program is skipped where it is already running on that CPU. A process that changes the state of
- * its socket can be interrupted, and the softirq that follows change another's: so there are two
- * programs, one for sockets that a process has locked, one for the rest, which runs where softirqs
- * are shut out. What the first misses is the second's business.
+ * A program is skipped where it is already running on that CPU, and a process that changes the
+ * state of its socket can be interrupted there by a softirq that changes another's. So there are
+ * two: what the first has missed is done by the second, of which that softirq cannot have
+ * interrupted the process too. Sockets that no process has locked change where softirqs are shut
+ * out: on a CPU one after the other, so one note of what the first has done is enough.
  */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(tcp_state_locked, struct sock *sk, int from, int to)
-{
-	if (!tracing || !sk->sk_lock.owned || !is_of_tcp(sk))
-		return 0;
-	return set_state(sk, from, to);
-}
-
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tcp_state, struct sock *sk, int from, int to)
 {
+	struct cpu_slot *slot;
+
+	if (!tracing || !is_of_tcp(sk))
+		return 0;
+	if (MUTATED(STATE))
+		return 0;
+	set_state(sk, from, to);
+	slot = sk->sk_lock.owned ? NULL : this_cpu_slot();
+	if (slot)
+		slot->state_done = address_of(sk) + to;
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state_again, struct sock *sk, int from, int to)
+{
+	struct cpu_slot *slot;
+
 	if (!tracing || sk->sk_lock.owned || !is_of_tcp(sk))
 		return 0;
-	return set_state(sk, from, to);
+	slot = this_cpu_slot();
+	if (!slot)
+		return 0;
+	if (likely(slot->state_done == address_of(sk) + to))
+		slot->state_done = 0;
+	else
+		set_state(sk, from, to);
+	return 0;
 }
 
 SEC("tp_btf/tcp_destroy_sock")
@@ -254,6 +276,7 @@ int BPF_PROG(tcp_destroy_sock, struct sock *flow)
 	s = flow_find(flow, &index);
 	if (!s)
 		return 0;
+	check_state(s, BPF_CORE_READ(flow, __sk_common.skc_state));
 	sock_refresh(index, address_of(flow));
 	if (s->protocol == PROTO_MPTCP) {
 		s->is_flow_gone = 1;

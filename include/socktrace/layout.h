@@ -325,7 +325,8 @@ struct sock_record {
 	__u64 maker; /* the task that made the record, while is_fresh */
 
 	__u16 family;
-	__u8 tcp_state;
+	__u8 tcp_state;	  /* at the last look */
+	__u8 seen_state;  /* TCP: into which it was last seen to change; 0: never seen to change */
 	__u8 closed_by;	  /* enum sock_closer */
 	__u64 closing_ns; /* last close(2) of a descriptor of it, if not TCP */
 	__u64 opened_ns, closed_ns, connect_ns, established_ns, accepted_ns;
@@ -414,7 +415,8 @@ struct cpu_slot {
 	__u64 failed_skb, failed_sk; /* datagram about to be thrown away, and whose */
 	__u64 percpu_offset;	     /* where its copies of per-CPU variables lie: bpf/percpu.h */
 	__u64 born;		     /* connection that is being made of one to a traced listener */
-	__u64 pad[2];		     /* a cache line of its own */
+	__u64 state_done;	     /* the change of a TCP state that tcp_state did last */
+	__u64 pad;		     /* a cache line of its own */
 };
 
 #define SLOT_UNSURE 0xffffffff

@@ -120,6 +120,10 @@ noticed() {
 	noticed THREAD
 }
 
+@test "a change of state that is not seen fails lost" {
+	noticed STATE
+}
+
 @test "a loss that is not counted is noticed by another audit: of a drop's row" {
 	noticed DROP_ROW
 }

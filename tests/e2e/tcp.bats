@@ -60,6 +60,18 @@ summed() {
 	run_sockets --detail count -- origins
 }
 
+@test "a connection that a timer ends where it interrupts a change of state is counted all the same" {
+	program_start timeouts
+	trace_start attach "$PROGRAM" -F json -o "$T/report.json"
+	program_go
+	program_end
+	trace_end 0
+	same_sockets "$T/report.json"
+	# How often a program was passed by: now and then, as the machine has it.
+	echo "missed: $(value "$T/report.json" '[(p["name"], p["recursion_misses"])
+		for p in r["capture"]["overhead"]["programs"] if p["recursion_misses"]]')"
+}
+
 @test "Unix sockets that are older than the trace: who accepted is told by what they share" {
 	cd "$T"
 	attach_sockets -- origins -e names

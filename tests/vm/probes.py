@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-TOKEN = re.compile(r"[{}]|\.(name|where|program|wanted|is_optional|may_miss)\s*=\s*\(?"
+TOKEN = re.compile(r"[{}]|\.(name|where|program|wanted|is_optional)\s*=\s*\(?"
                    r'((?:"[^"]*"\s*)+|[^,}]+)')
 
 

@@ -39,7 +39,7 @@ LIMIT = 120  # s for one trace; it only turns a hang into a failure
 TRIES = 2  # of a trace that loses events
 # What follows when an event is missed.
 CONSEQUENCES = {"unpaired_entry", "switch_unseen", "thread_vanished", "unseen_entry",
-                "unseen_thread"}
+                "unseen_thread", "unseen_state"}
 EXIT_UNTRUSTED, EXIT_OF_RUN = 3, 125  # `run` keeps the statuses below for its command
 
 

@@ -22,7 +22,8 @@ struct attachment {
 	const char *program;  /* its name in the object */
 	const char *function; /* of a kprobe: the kernel's function; else NULL, its section says */
 	bool is_optional;     /* not every kernel has that function */
-	bool may_miss;	      /* events that it misses are another program's */
+	/* A copy of it does what it misses where a softirq has interrupted it. */
+	bool has_copy, is_copy;
 };
 
 /* A way to see something. */
@@ -168,7 +169,7 @@ uint64_t kernel_mapped_bytes(const struct kernel *k); /* of that, in our address
 struct program_info {
 	const char *name;
 	uint64_t runs, run_ns, recursion_misses;
-	bool may_miss; /* what it misses is not lost */
+	bool may_miss; /* what it misses is not lost: a copy has done it */
 };
 /* Of the @i-th program; false past the last. */
 bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *info);

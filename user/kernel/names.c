@@ -106,6 +106,29 @@ bool kernel_enumerators(const char *first, const char *const *names, uint32_t *n
 	return found == nr;
 }
 
+/* --- members of structures ------------------------------------------------------------------- */
+
+static bool has_member(const struct btf *btf, const struct btf_type *type, const char *member)
+{
+	const struct btf_member *m = btf_members(type);
+
+	for (int i = 0; i < btf_vlen(type); i++) {
+		if (!strcmp(btf__name_by_offset(btf, m[i].name_off), member))
+			return true;
+	}
+	return false;
+}
+
+bool kernel_has_member(const char *type, const char *member)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	int id = btf ? btf__find_by_name_kind(btf, type, BTF_KIND_STRUCT) : 0;
+	bool found = id > 0 && has_member(btf, btf__type_by_id(btf, id), member);
+
+	btf__free(btf);
+	return found;
+}
+
 /* --- addresses -------------------------------------------------------------------------- */
 
 struct symbol {
@@ -172,4 +195,18 @@ const char *kernel_symbol(uint64_t address)
 		find_symbols();
 	s = symbol_of(address);
 	return s->start ? s->name : NULL;
+}
+
+bool kernel_has_symbol(const char *name)
+{
+	__cleanup(fclose) FILE *f = fopen("/proc/kallsyms", "re");
+	char line[512], found[KERNEL_NAME_LEN];
+
+	if (!f)
+		return true;
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*x %*c %127s", found) == 1 && !strcmp(found, name))
+			return true;
+	}
+	return false;
 }

@@ -26,5 +26,9 @@ bool kernel_enumerators(const char *first, const char *const *names, uint32_t *n
  */
 void kernel_want_symbol(uint64_t address);
 const char *kernel_symbol(uint64_t address);
+/* Whether there is a symbol of that name; true where the kernel hides them all. */
+bool kernel_has_symbol(const char *name);
+/* Whether the kernel's struct @type has that member. */
+bool kernel_has_member(const char *type, const char *member);
 
 #endif

@@ -197,8 +197,9 @@ const struct probe probes[] = {
 		.wanted = IN_BOTH | WITH_SOCKETS,
 		.required = true,
 		.lost_without = "the life of TCP connections, the audit of TCP bytes",
-		.hooks = {HOOK("tp_btf", "tp_btf inet_sock_set_state", PROGRAM("tcp_state"),
-			       {.program = "tcp_state_locked", .may_miss = true})},
+		.hooks = {HOOK("tp_btf", "tp_btf inet_sock_set_state",
+			       {.program = "tcp_state", .has_copy = true},
+			       {.program = "tcp_state_again", .is_copy = true})},
 	},
 	{
 		.name = "tcp_close",

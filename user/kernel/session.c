@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "kernel/names.h"
 #include "kernel/private.h"
 #include "socktrace/layout.h"
 
@@ -105,11 +106,29 @@ int kernel_begin(struct kernel *k, bool (*are_known)(const void *arg), const voi
 	return err;
 }
 
+/* A change of state that is under way is over by then. */
+#define MAX_LOOKS 4
+
+static int look_at_sockets(struct kernel *k)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	int err;
+
+	for (int look = 1;; look++) {
+		k->skel->bss->nr_snapshots++;
+		k->skel->bss->doubtful_states = 0;
+		k->skel->bss->is_last_look = look == MAX_LOOKS;
+		err = iterate(k, "list_sockets");
+		if (err || !k->skel->bss->doubtful_states)
+			return err;
+		nanosleep(&pause, NULL);
+	}
+}
+
 int kernel_snapshot(struct kernel *k)
 {
-	k->skel->bss->nr_snapshots++;
 	/* First the sockets: what a thread still moves through one is asked afterwards. */
-	return iterate(k, "list_sockets") ?: iterate(k, "snapshot");
+	return look_at_sockets(k) ?: iterate(k, "snapshot");
 }
 
 uint64_t kernel_nr_snapshots(const struct kernel *k)
@@ -278,17 +297,40 @@ uint64_t kernel_mapped_bytes(const struct kernel *k)
 	       k->blocks.map_bytes + k->socks.map_bytes + k->uses.map_bytes;
 }
 
-static bool may_miss(const struct kernel *k, const char *program)
+static const struct attachment *attachment_of(const struct kernel *k, const char *program)
 {
 	for (size_t p = 0; p < nr_probes; p++) {
 		const struct hook *h = kernel_chosen_hook(k, p);
 
 		for (size_t i = 0; h && i < MAX_ATTACHMENTS && h->attachments[i].program; i++) {
 			if (!strcmp(h->attachments[i].program, program))
-				return h->attachments[i].may_miss;
+				return &h->attachments[i];
 		}
 	}
-	return false;
+	return NULL;
+}
+
+/*
+ * Since Linux 7.0 (a46023d5616e) programs at tracepoints are preempted, and then miss what a copy
+ * may miss too. What guards tracepoints there has a name; one of that name was there up to 6.13,
+ * but srcu_struct had no flavours before.
+ */
+static bool are_programs_preempted(void)
+{
+	static int known = -1;
+
+	if (known < 0)
+		known = kernel_has_member("srcu_data", "srcu_reader_flavor") &&
+			kernel_has_symbol("tracepoint_srcu");
+	return known;
+}
+
+static bool may_miss(const struct kernel *k, const struct program_info *info)
+{
+	const struct attachment *a = attachment_of(k, info->name);
+
+	return a && info->recursion_misses &&
+	       (a->is_copy || (a->has_copy && !are_programs_preempted()));
 }
 
 bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *info)
@@ -302,10 +344,9 @@ bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *
 	{
 		if (bpf_program__fd(prog) < 0 || nth++ != i)
 			continue;
-		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &kernel_info, &len))
-			return false;
 		info->name = bpf_program__name(prog);
-		info->may_miss = may_miss(k, info->name);
+		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &kernel_info, &len))
+			len = 0;
 		/* Kept only while kernel.bpf_stats_enabled is on. */
 		info->runs = kernel_info.run_cnt ? kernel_info.run_cnt : UINT64_MAX;
 		info->run_ns = kernel_info.run_cnt ? kernel_info.run_time_ns : UINT64_MAX;
@@ -314,6 +355,7 @@ bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *
 			len >= offsetof(struct bpf_prog_info, recursion_misses) + sizeof(uint64_t)
 				? kernel_info.recursion_misses
 				: UINT64_MAX;
+		info->may_miss = may_miss(k, info);
 		return true;
 	}
 	return false;

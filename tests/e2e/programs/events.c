@@ -2,7 +2,7 @@
 /*
  * events [-n TIMES] KIND: so many events of one kind, for builds that leave some of them out
  * (mutations.bats): switches, work (the same with a CPU's time between them), calls, bytes, drops,
- * threads.
+ * threads, states (of a TCP socket: two each time).
  */
 #include <errno.h>
 #include <pthread.h>
@@ -117,12 +117,27 @@ static void drops(void)
 	net_close(to);
 }
 
+/* Connections that are refused, all of one socket. */
+static void states(void)
+{
+	int nobody = net_bound("127.0.0.1", SOCK_STREAM), fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct net_address to = net_address("127.0.0.1", net_port(nobody));
+
+	truth_check(fd >= 0, "socket");
+	for (unsigned int i = 0; i < times; i++)
+		truth_check(connect(fd, (const void *)&to.storage, to.len) == -1 &&
+				    errno == ECONNREFUSED,
+			    "connect");
+	close(fd);
+	net_close(nobody);
+}
+
 static const struct kind {
 	const char *name;
 	void (*run)(void);
-} kinds[] = {{"switches", switches}, {"work", switches_and_work},
-	     {"calls", calls},	     {"bytes", bytes},
-	     {"drops", drops},	     {"threads", threads}};
+} kinds[] = {
+	{"switches", switches}, {"work", switches_and_work}, {"calls", calls},	{"bytes", bytes},
+	{"drops", drops},	{"threads", threads},	     {"states", states}};
 
 int main(int argc, char **argv)
 {
