@@ -85,6 +85,7 @@ static __always_inline bool is_restart(__u32 error)
 static __noinline int is_result(struct task_record *t, struct sock *sk, const struct moved *m,
 				__u32 index, bool receives)
 {
+	bool by_socketcall;
 	__u32 error, op;
 
 	if (!t || !m)
@@ -95,9 +96,12 @@ static __noinline int is_result(struct task_record *t, struct sock *sk, const st
 	if (m->op)
 		return 1;
 	op = op_under_way(t);
+	by_socketcall = op == OP_SOCKETCALL;
+	if (by_socketcall)
+		op = socketcall_op(current_arg(0));
 	/* Where entries are not seen, the call may have returned, and io_uring be at work. */
 	if (!detail_full && ((op != OP_SPLICE && !!op_receives(op) != receives) ||
-			     sock_of_fd(current_arg(0)) != (__u64)sk))
+			     sock_of_fd(current_descriptor(by_socketcall)) != (__u64)sk))
 		op = OP_NONE;
 	if (op == OP_SEND_MANY || op == OP_RECEIVE_MANY) {
 		t->failed_sock = index;

@@ -16,37 +16,6 @@ struct call {
 	__u32 op; /* enum socket_op */
 };
 
-/* include/uapi/linux/net.h: SYS_BIND and so on */
-static __always_inline __u32 socketcall_op(__u32 number)
-{
-	switch (number) {
-	case 2:	 /* bind */
-	case 4:	 /* listen */
-	case 14: /* setsockopt */
-		return OP_TOUCH;
-	case 3: /* connect */
-		return OP_CONNECT;
-	case 5:	 /* accept */
-	case 18: /* accept4 */
-		return OP_ACCEPT;
-	case 9:	 /* send */
-	case 11: /* sendto */
-		return OP_SEND_TO;
-	case 16: /* sendmsg */
-		return OP_SEND_MSG;
-	case 20: /* sendmmsg */
-		return OP_SEND_MANY;
-	case 10: /* recv */
-	case 12: /* recvfrom */
-		return OP_RECEIVE_FROM;
-	case 17: /* recvmsg */
-		return OP_RECEIVE_MSG;
-	case 19: /* recvmmsg */
-		return OP_RECEIVE_MANY;
-	}
-	return OP_NONE;
-}
-
 /* socketcall(2) has the arguments in memory. 32-bit programs alone make it. */
 static __always_inline void unfold_socketcall(struct call *c)
 {

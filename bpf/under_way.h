@@ -53,6 +53,48 @@ static __always_inline __u32 op_of(__u32 key)
 	return call_ops[key & (KEYS - 1)];
 }
 
+/* include/uapi/linux/net.h: SYS_BIND and so on */
+static __always_inline __u32 socketcall_op(__u32 number)
+{
+	switch (number) {
+	case 2:	 /* bind */
+	case 4:	 /* listen */
+	case 14: /* setsockopt */
+		return OP_TOUCH;
+	case 3: /* connect */
+		return OP_CONNECT;
+	case 5:	 /* accept */
+	case 18: /* accept4 */
+		return OP_ACCEPT;
+	case 9:	 /* send */
+	case 11: /* sendto */
+		return OP_SEND_TO;
+	case 16: /* sendmsg */
+		return OP_SEND_MSG;
+	case 20: /* sendmmsg */
+		return OP_SEND_MANY;
+	case 10: /* recv */
+	case 12: /* recvfrom */
+		return OP_RECEIVE_FROM;
+	case 17: /* recvmsg */
+		return OP_RECEIVE_MSG;
+	case 19: /* recvmmsg */
+		return OP_RECEIVE_MANY;
+	}
+	return OP_NONE;
+}
+
+/* The descriptor that the call of the current task names first. */
+static __always_inline __u32 current_descriptor(bool by_socketcall)
+{
+	__u32 fd = 0;
+
+	if (!by_socketcall)
+		return current_arg(0);
+	bpf_probe_read_user(&fd, sizeof(fd), (void *)current_arg(1));
+	return fd;
+}
+
 /*
  * What the call that @t is in does to sockets. OP_NONE also for all that io_uring does: on its own
  * threads, in io_uring_enter(2), or on the way out of any call, when that has returned already.

@@ -33,6 +33,9 @@ suite_setup() {
 	COMPARE=(--null udp_drops)
 	SOCKETS=(--null udp_drops)
 	with_hooks run_sockets --detail count -- moves -d "$T/d"
+	if [[ -x $E2E_BIN/moves32 ]]; then
+		with_hooks run_sockets --detail count -- moves32 -d "$T/d"
+	fi
 }
 
 @test "run: uses that are easily counted wrong, with each hook" {

@@ -331,6 +331,23 @@ static void bad_memory(struct pair *p)
 }
 
 #if defined(__i386__)
+/* The second try of recvmmsg(2) finds nothing, which is no result; then the first one does. */
+static void failed_by_socketcall(struct pair *p)
+{
+	enum { RECVFROM = 12, RECVMMSG = 19 };
+	struct iovec v[2] = {{other, 100}, {other, 100}};
+	struct mmsghdr m[2] = {{.msg_hdr = {.msg_iov = &v[0], .msg_iovlen = 1}},
+			       {.msg_hdr = {.msg_iov = &v[1], .msg_iovlen = 1}}};
+	unsigned long many[] = {p->b, (long)m, 2, MSG_DONTWAIT, 0};
+	unsigned long one[] = {p->b, (long)other, 100, MSG_DONTWAIT, 0, 0};
+
+	moved(put(p, buffer, 100, 0), 100);
+	truth_check(syscall(SYS_socketcall, RECVMMSG, many) == 1, "recvmmsg");
+	endpoint_received(p->b, 0, m[0].msg_len);
+	fails(endpoint_received(p->b, 0, syscall(SYS_socketcall, RECVMMSG, many)), EAGAIN);
+	fails(endpoint_received(p->b, 0, syscall(SYS_socketcall, RECVFROM, one)), EAGAIN);
+}
+
 /* Not in the account of calls: the C library makes such calls too. */
 static void socketcall(struct pair *p)
 {
@@ -351,6 +368,7 @@ static void socketcall(struct pair *p)
 	message[0] = p->b;
 	m.msg_name = NULL;
 	moved(endpoint_received(p->b, 0, syscall(SYS_socketcall, RECVMSG, message)), 500);
+	failed_by_socketcall(p);
 }
 #endif
 
@@ -459,7 +477,8 @@ static void datagrams(struct endpoint *e, bool has_odd_sends)
 	uint64_t sent = e->counts.send_calls;
 	uint64_t received = e->counts.receive_calls + e->counts.trunc_calls;
 
-	endpoint_figure(e, "udp.datagrams_sent", has_odd_sends ? 1 : sent, has_odd_sends ? 0 : sent);
+	endpoint_figure(e, "udp.datagrams_sent", has_odd_sends ? 1 : sent,
+			has_odd_sends ? 0 : sent);
 	endpoint_figure(e, "udp.datagrams_received", received, received);
 }
 
