@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/msg.h"
 #include "base/streams.h"
 #include "base/version.h"
 #include "cmd/cmd.h"
@@ -49,6 +51,15 @@ static void occupy_standard_descriptors(void)
 	}
 }
 
+int command_said(int code)
+{
+	errno = 0;
+	if (!fflush(stdout) && !ferror(stdout))
+		return code;
+	msg_error("write to standard output: %s", streams_why(errno ? errno : EIO));
+	return EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
@@ -62,12 +73,12 @@ int main(int argc, char **argv)
 	kernel_init_messages();
 	if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
 		print_help(stdout);
-		return EXIT_COMPLETE;
+		return command_said(EXIT_COMPLETE);
 	}
 	if (!strcmp(name, "--version")) {
 		printf("socktrace %s (%s), libbpf %s\n", socktrace_version, socktrace_commit,
 		       kernel_libbpf_version());
-		return EXIT_COMPLETE;
+		return command_said(EXIT_COMPLETE);
 	}
 	for (size_t i = 0; i < NR_COMMANDS; i++) {
 		if (!strcmp(name, commands[i]->name))

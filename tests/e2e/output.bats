@@ -80,6 +80,14 @@ only_in_dir() {
 	[[ $stderr == "socktrace: "* ]]
 }
 
+@test "help, version and doctor that reach nobody end with status 1" {
+	local command
+	for command in --help --version doctor; do
+		run --separate-stderr bash -c '"$SOCKTRACE" "$1" >/dev/full' - "$command"
+		[[ $status -eq 1 && $stderr == *"No space left"* ]] || fail "$command: $status $stderr"
+	done
+}
+
 @test "a report replaces an earlier one, whole, with its mode" {
 	echo "an earlier report" >"$T/dir/out.json"
 	chmod 640 "$T/dir/out.json"

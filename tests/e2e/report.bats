@@ -63,6 +63,23 @@ valid() {
 	valid "$T/r.json"
 }
 
+@test "a saved report that calls itself incomplete, or lost something, ends with 3" {
+	bare_report "$T/r.json" -F json
+	"$SOCKTRACE" report "$T/r.json" >"$T/text"
+	"$PYTHON" - "$T" <<-'EOF'
+		import json, sys
+		for name, change in (("incomplete", lambda c: c.update(complete=False)),
+		                     ("lossy", lambda c: c["lost"].update(tasks_full=5))):
+		    r = json.load(open(f"{sys.argv[1]}/r.json"))
+		    change(r["capture"])
+		    json.dump(r, open(f"{sys.argv[1]}/{name}.json", "w"))
+	EOF
+	for name in incomplete lossy; do
+		run -3 --separate-stderr "$SOCKTRACE" report -o "$T/out" "$T/$name.json"
+		[[ ! -e $T/out && $stderr == *"cannot be trusted"* ]] || fail "$name: $stderr"
+	done
+}
+
 @test "-i with JSON: one report in each line, cumulative, the last as complete as any" {
 	program_start cputime
 	trace_start attach -i 0.1 -F json -o "$T/r.ndjson" "$PROGRAM"

@@ -58,6 +58,17 @@ wait_status() {
 	done
 }
 
+@test "a script whose interpreter is missing: 127, and an earlier report stays" {
+	echo "#!$T/no-interpreter" >"$T/script"
+	chmod +x "$T/script"
+	echo "an earlier report" >"$T/report.json"
+	run -127 --separate-stderr "$SOCKTRACE" run -q -o "$T/report.json" -- "$T/script"
+	[[ -z $output && $stderr == *"interpreter"*"missing"* ]] || fail "$output$stderr"
+	[[ $(<"$T/report.json") == "an earlier report" ]]
+	run -127 --separate-stderr "$SOCKTRACE" run -q -- "$T/script"
+	[[ -z $output ]] || fail "$output"
+}
+
 @test "the command is found through PATH, and options after -- are its own" {
 	mkdir "$T/bin"
 	cp "$E2E_BIN/bare" "$T/bin/found-through-path"

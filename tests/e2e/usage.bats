@@ -128,6 +128,23 @@ refused() {
 	refused 3 "$pid" attach -o "$T/out.json" $$ "$pid"
 }
 
+@test "a /proc of another PID namespace, and none" {
+	local shell='echo keep >"$T/out.json"
+		sleep 60 &
+		"$SOCKTRACE" "${@:2}" -o "$T/out.json" ${1:+$!}
+		status=$?
+		kill $!
+		[[ $(<"$T/out.json") == keep ]] && exit "$status"'
+	run --separate-stderr unshare -pf bash -c "$shell" - pid attach -d 1
+	[[ $status -eq 3 && $stderr == *"another PID namespace"*"mount"* ]] || fail "$status $stderr"
+	run --separate-stderr unshare -pf bash -c "$shell" - "" run true
+	[[ $status -eq 125 && $stderr == *"another PID namespace"* ]] || fail "$status $stderr"
+	run --separate-stderr unshare -pf "$SOCKTRACE" doctor
+	[[ $status -eq 3 && $stderr == *"another PID namespace"* ]] || fail "$status $stderr"
+	run --separate-stderr unshare -m bash -c 'umount -l /proc; "$SOCKTRACE" run -o "$T/out.json" true'
+	[[ $status -eq 125 && $stderr == *"mount proc(5)"* ]] || fail "$status $stderr"
+}
+
 @test "a zombie" {
 	local zombie
 	need_root

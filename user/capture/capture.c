@@ -614,6 +614,11 @@ int capture_start(struct capture **cp, const struct capture_options *options)
 
 	*cp = c;
 	c->options = *options;
+	err = identity_check_proc();
+	if (err) {
+		free(kinds);
+		return -EOPNOTSUPP;
+	}
 	err = kernel_open(&c->kernel, &ko);
 	free(kinds);
 	if (err) {

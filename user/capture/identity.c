@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "base/msg.h"
 #include "base/strings.h"
 #include "capture/clock.h"
 #include "capture/identity.h"
@@ -153,4 +154,24 @@ uint64_t identity_rss_peak(pid_t pid)
 	if (!line || sscanf(line, "\nVmHWM: %llu kB", &kib) != 1)
 		return METRIC_UNKNOWN;
 	return kib * 1024;
+}
+
+int identity_check_proc(void)
+{
+	char self[32], shown[32];
+	ssize_t len = readlink("/proc/self", shown, sizeof(shown) - 1);
+
+	snprintf(self, sizeof(self), "%d", getpid());
+	if (len < 0) {
+		msg_error("/proc does not show this process: %s; mount proc(5) there",
+			  strerror(errno));
+		return -ENOTSUP;
+	}
+	shown[len] = 0;
+	if (!strcmp(self, shown))
+		return 0;
+	msg_error("/proc shows another PID namespace: this process is %s, and there %s; mount "
+		  "proc(5) anew, as `unshare --mount-proc` does",
+		  self, shown);
+	return -ENOTSUP;
 }

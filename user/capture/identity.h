@@ -31,4 +31,10 @@ uint64_t identity_start_ticks(uint64_t started_ns);
 /* The peak resident set of a live process, bytes; METRIC_UNKNOWN if /proc does not say. */
 uint64_t identity_rss_peak(pid_t pid);
 
+/*
+ * 0 if /proc shows the processes of this PID namespace, by the numbers that they have here; else
+ * -ENOTSUP, message printed.
+ */
+int identity_check_proc(void);
+
 #endif

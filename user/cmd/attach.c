@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/strings.h"
 #include "base/vec.h"
+#include "capture/identity.h"
 #include "cmd/cmd.h"
 #include "cmd/session.h"
 
@@ -73,7 +74,9 @@ static int run(int argc, char **argv)
 	int err;
 
 	options_parse(&argp, 0, argc, argv, &s.options, &names);
-	err = signals_open(&s.signals) ? EXIT_FAILED : open_targets(&s, &names);
+	err = identity_check_proc() ? EXIT_UNTRUSTED : 0;
+	if (!err)
+		err = signals_open(&s.signals) ? EXIT_FAILED : open_targets(&s, &names);
 	if (!err)
 		err = session_run(&s);
 	for (size_t i = 0; i < s.nr_targets; i++)

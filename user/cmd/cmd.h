@@ -17,6 +17,11 @@ extern const struct command command_attach, command_run, command_run_workload, c
 /* What these signals did when socktrace started; a command that it runs gets that back. */
 extern void (*inherited_sigpipe)(int), (*inherited_sigxfsz)(int);
 
+/*
+ * @code, or EXIT_FAILED with a message where what was printed has not reached standard output.
+ */
+int command_said(int code);
+
 enum exit_code {
 	EXIT_COMPLETE = 0,  /* the report is complete and every audit holds */
 	EXIT_FAILED = 1,    /* a failure at run time */

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "capture/host.h"
+#include "capture/identity.h"
 #include "cmd/cmd.h"
 #include "cmd/options.h"
 #include "kernel/explain.h"
@@ -148,9 +149,11 @@ static int run(int argc, char **argv)
 	options_parse(&argp, 0, argc, argv, &o, NULL);
 	print_host();
 	code = report_probes();
+	if (identity_check_proc())
+		code = EXIT_UNTRUSTED;
 	if (code == EXIT_COMPLETE)
 		puts("\nEverything that tracing needs works here.");
-	return code;
+	return command_said(code);
 }
 
 const struct command command_doctor = {

@@ -89,9 +89,17 @@ static bool has_trial(const struct report *r, uint64_t number)
 	return !number;
 }
 
-/* Returns the exit status; @hold becomes false if an audit of a report does not hold. */
+static bool can_be_trusted(const struct report *r)
+{
+	for (size_t i = 0; i < r->capture.nr_lost; i++)
+		if (r->capture.lost[i].count)
+			return false;
+	return r->capture.complete && report_audits_hold(r);
+}
+
+/* Returns the exit status; @trusted becomes false if a report cannot be trusted. */
 static int render(const char *path, const char *text, size_t len, struct options *o, FILE *out,
-		  bool *hold)
+		  bool *trusted)
 {
 	__cleanup(free) char *shown = escape_terminal(path), *why = NULL;
 	struct saved *saved = saved_open(text, len);
@@ -106,7 +114,7 @@ static int render(const char *path, const char *text, size_t len, struct options
 			saved_close(saved);
 			return EXIT_USAGE;
 		}
-		*hold &= report_audits_hold(&r);
+		*trusted &= can_be_trusted(&r);
 		o->report.is_further = nr;
 		err = output_write(o, &r, out);
 		report_free(&r);
@@ -128,11 +136,11 @@ static int render(const char *path, const char *text, size_t len, struct options
 	return EXIT_COMPLETE;
 }
 
-static int finish(struct outfile *file, const struct options *o, bool hold, int code)
+static int finish(struct outfile *file, const struct options *o, bool trusted, int code)
 {
-	if (code == EXIT_COMPLETE && !hold) {
+	if (code == EXIT_COMPLETE && !trusted) {
 		code = EXIT_UNTRUSTED;
-		msg_warn("an audit of this report does not hold");
+		msg_warn("this report cannot be trusted: its end says why");
 	}
 	if (file && code == EXIT_UNTRUSTED && !o->allow_partial)
 		msg_error("%s not written, because the report cannot be trusted; --allow-partial "
@@ -154,7 +162,7 @@ static int run(int argc, char **argv)
 	struct outfile *file = NULL;
 	const char *path = NULL;
 	struct options o = {};
-	bool hold = true;
+	bool trusted = true;
 	size_t len;
 	int code;
 
@@ -164,8 +172,8 @@ static int run(int argc, char **argv)
 		return EXIT_FAILED;
 	/* One report per line, as -i writes them, stays so. */
 	o.report.compact = len > 1 && text[0] == '{' && text[1] != '\n';
-	code = render(path, text, len, &o, file ? outfile_stream(file) : stdout, &hold);
-	return finish(file, &o, hold, code);
+	code = render(path, text, len, &o, file ? outfile_stream(file) : stdout, &trusted);
+	return finish(file, &o, trusted, code);
 }
 
 const struct command command_report = {

@@ -146,7 +146,7 @@ struct child_plan {
 	const sigset_t *signal_mask;
 	void (*inherited_sigchld)(int); /* ignored, it would keep the exit status from us */
 	int go[2];			/* to the child: go on */
-	int failed[2];			/* from the child: the errno of what failed */
+	int failed[2]; /* from the child: whom it has become, then what failed; 0 or -errno */
 };
 
 /* A script without #! is the shell's, as with execvp(3). */
@@ -164,6 +164,12 @@ static void exec_by_shell(const struct child_plan *plan)
 	execv(argv[0], argv);
 }
 
+static void tell(const struct child_plan *plan, int err)
+{
+	if (write(plan->failed[1], &err, sizeof(err)) != sizeof(err))
+		_exit(EXIT_RUN_FAILED);
+}
+
 __attribute__((noreturn)) static void be_child(const struct child_plan *plan)
 {
 	int err = credentials_become(&plan->credentials);
@@ -173,23 +179,22 @@ __attribute__((noreturn)) static void be_child(const struct child_plan *plan)
 	signal(SIGXFSZ, inherited_sigxfsz);
 	signal(SIGCHLD, plan->inherited_sigchld);
 	sigprocmask(SIG_SETMASK, plan->signal_mask, NULL);
+	tell(plan, err);
 	/* Without a word from the parent, it is gone: nothing to run for. */
-	if (!err && read(plan->go[0], &byte, 1) != 1)
+	if (err || read(plan->go[0], &byte, 1) != 1)
 		_exit(EXIT_RUN_FAILED);
-	if (!err) {
-		execv(plan->file, plan->argv);
-		err = -errno;
-		if (errno == ENOEXEC)
-			exec_by_shell(plan);
-	}
-	if (write(plan->failed[1], &err, sizeof(err)) != sizeof(err))
-		_exit(EXIT_RUN_FAILED);
+	execv(plan->file, plan->argv);
+	err = -errno;
+	if (errno == ENOEXEC)
+		exec_by_shell(plan);
+	tell(plan, err);
 	_exit(EXIT_NOT_EXECUTABLE);
 }
 
 static int start_child(struct child_plan *plan, struct session *s)
 {
 	struct target *t;
+	int err;
 
 	if (pipe2(plan->go, O_CLOEXEC) || pipe2(plan->failed, O_CLOEXEC))
 		return -errno;
@@ -203,11 +208,14 @@ static int start_child(struct child_plan *plan, struct session *s)
 	s->signals.child = s->child;
 	close(plan->go[0]);
 	close(plan->failed[1]);
+	s->failed_fd = plan->failed[0];
 	s->go_fd = plan->go[1];
 	t = vec_push(s->targets, s->nr_targets, s->cap_targets);
 	t->pid = s->child;
 	t->pidfd = syscall(SYS_pidfd_open, s->child, 0);
-	return t->pidfd < 0 ? -errno : 0;
+	if (t->pidfd < 0)
+		return -errno;
+	return read(s->failed_fd, &err, sizeof(err)) == sizeof(err) ? err : -ECHILD;
 }
 
 /* --- the end --------------------------------------------------------------------------------- */
@@ -232,14 +240,20 @@ static int end_like(int status)
 	return 128 + sig;
 }
 
-static int exit_code(const struct session *s, const struct child_plan *plan, int code)
+static void say_not_executed(const struct session *s, const struct child_plan *plan, int err)
 {
-	int err = 0;
-
-	if (read(plan->failed[0], &err, sizeof(err)) == sizeof(err)) {
+	if (err == -ENOENT && !access(plan->file, F_OK))
+		msg_error("run %s: the interpreter that it names is missing", s->name);
+	else
 		msg_error("run %s: %s", s->name, strerror(-err));
-		if (plan->credentials.change && err == -EPERM)
-			return EXIT_RUN_FAILED;
+}
+
+static int exit_code(struct session *s, const struct child_plan *plan, int code)
+{
+	int err = session_exec_error(s);
+
+	if (err) {
+		say_not_executed(s, plan, err);
 		return err == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 	}
 	if (code != EXIT_COMPLETE || !s->has_child_ended)
@@ -251,10 +265,16 @@ static int trace_command(struct session *s, struct child_plan *plan)
 {
 	int err = start_child(plan, s), code;
 
-	if (err) {
+	if (err == -EPERM && plan->credentials.change)
+		msg_error("run %s as another user: %s; run as root", s->name, strerror(-err));
+	else if (err)
 		msg_error("start %s: %s", s->name, strerror(-err));
-		return EXIT_RUN_FAILED;
+	if (err && s->child > 0) { /* it finds its pipe closed, and ends */
+		close(s->go_fd);
+		waitpid(s->child, NULL, 0);
 	}
+	if (err)
+		return EXIT_RUN_FAILED;
 	code = session_run(s);
 	return exit_code(s, plan, code);
 }

@@ -328,6 +328,16 @@ static void limit_patience(const struct session *s)
 		streams_hurry();
 }
 
+int session_exec_error(struct session *s)
+{
+	struct pollfd fd = {.fd = s->failed_fd, .events = POLLIN};
+
+	if (s->child && !s->exec_error && poll(&fd, 1, 0) == 1 &&
+	    read(s->failed_fd, &s->exec_error, sizeof(s->exec_error)) != sizeof(s->exec_error))
+		s->exec_error = 0;
+	return s->exec_error;
+}
+
 static void trace(struct loop *l)
 {
 	int err = open_fds(l);
@@ -349,7 +359,7 @@ static void trace(struct loop *l)
 	}
 	if (capture_end(l->capture)) {
 		l->exit_code = EXIT_FAILED;
-	} else if (!l->is_lost) {
+	} else if (!l->is_lost && !session_exec_error(l->session)) {
 		limit_patience(l->session);
 		print_report(l);
 	}

@@ -17,6 +17,8 @@ struct session {
 	struct signals signals; /* open */
 	pid_t child;		/* run: the command, a target too; 0: none */
 	int go_fd;		/* run: a byte written here lets the child go on to its execve(2) */
+	int failed_fd;		/* run: gives the negative errno if the command cannot be executed */
+	int exec_error;		/* run: that */
 	int child_status;	/* run: as wait(2) gives it; valid if has_child_ended */
 	bool has_child_ended;
 	uint64_t began_ns; /* CLOCK_MONOTONIC */
@@ -26,6 +28,8 @@ struct session {
  * Traces, reports, and returns the exit status: EXIT_COMPLETE, EXIT_FAILED or EXIT_UNTRUSTED.
  */
 int session_run(struct session *s);
+/* Of the command: the negative errno with which it could not be executed, or 0. */
+int session_exec_error(struct session *s);
 uint64_t session_now_ns(void); /* CLOCK_MONOTONIC */
 
 #endif

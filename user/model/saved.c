@@ -379,7 +379,10 @@ static struct json_object *parse_object(struct saved *s, char **why)
 	err = json_tokener_get_error(tok);
 	advance(s, s->pos + json_tokener_get_parse_end(tok));
 	json_tokener_free(tok);
-	if (!value)
+	/* json-c has no word for it. */
+	if (!value && err == json_tokener_success)
+		*why = xstrdup("out of memory");
+	else if (!value)
 		*why = xasprintf("line %zu, byte %zu: %s", s->line, s->pos + 1,
 				 err == json_tokener_continue ? "the text ends inside a report"
 							      : json_tokener_error_desc(err));
