@@ -587,7 +587,9 @@ static int begin(struct capture *c)
 	if (!err)
 		err = kernel_begin(c->kernel, are_targets_known, c);
 	if (err)
-		msg_error("begin to trace: %s; see `socktrace doctor`", strerror(-err));
+		msg_error("begin to trace: %s; %s", strerror(-err),
+			  err == -EMFILE ? "raise the limit of open files (ulimit -n)"
+					 : "see `socktrace doctor`");
 	/* Who they are, before one of them can end. */
 	if (!err)
 		note_processes(c);

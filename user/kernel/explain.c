@@ -148,7 +148,7 @@ void explain_failure(const struct kernel *k, int err)
 			"held: a container's seccomp filter, or lockdown in confidentiality mode; "
 			"run socktrace on the host");
 	else if (err == -EMFILE || err == -ENFILE)
-		msg_error("load the programs: %s; tracing needs some 200 descriptors: raise the "
+		msg_error("load the programs: %s; tracing needs some 100 descriptors: raise the "
 			  "limit (ulimit -n)",
 			  strerror(-err));
 	else

@@ -350,6 +350,12 @@ static bool is_run_by_hand(const struct kernel *k, const struct attachment *a)
 }
 
 /* 0, or -EAGAIN if a probe must try its next hook. */
+/* No other hook would do better. */
+static bool is_limit(int error)
+{
+	return error == EMFILE || error == ENFILE;
+}
+
 static int attach_probe(struct kernel *k, size_t p)
 {
 	for (size_t i = 0; i < MAX_ATTACHMENTS; i++) {
@@ -360,6 +366,8 @@ static int attach_probe(struct kernel *k, size_t p)
 		k->choices[p].links[i] = attach_one(k, a);
 		if (k->choices[p].links[i])
 			continue;
+		if (is_limit(errno))
+			return -errno;
 		give_up(k, p, i, refusal("attach", -errno, ""));
 		return -EAGAIN;
 	}
@@ -387,6 +395,8 @@ static int load_once(struct kernel *k)
 	err = socktrace_bpf__load(k->skel);
 	if (!err)
 		return attach(k);
+	if (is_limit(-err))
+		return err;
 	return give_up_refused(k, err) ? -EAGAIN : err;
 }
 
@@ -550,7 +560,7 @@ static int drop_wake_up(void *ctx, void *data, size_t size)
 	return 0;
 }
 
-/* Programs, maps and links are some 200 descriptors; a soft limit below that is no wish to fail. */
+/* Programs, maps and links are some 100 descriptors; a soft limit below that is no wish to fail. */
 static void raise_descriptors(void)
 {
 	struct rlimit limit;
