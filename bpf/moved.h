@@ -15,7 +15,15 @@
 #define MSG_ERRQUEUE 0x2000
 #define MSG_MORE     0x8000
 
-#define EAGAIN 11
+/* include/uapi/asm-generic/errno*.h */
+#define EBADF	 9
+#define EAGAIN	 11
+#define ENOMEM	 12
+#define EFAULT	 14
+#define EINVAL	 22
+#define ENOTSOCK 88
+#define EMSGSIZE 90
+#define ENOBUFS	 105
 
 /* include/linux/errno.h: the kernel restarts the call, or a signal handler makes it EINTR. */
 #define ERESTARTSYS	      512
@@ -244,8 +252,9 @@ static __always_inline void count_datagrams(struct sock_record *s, struct sock_c
 /*
  * The first bytes that a thread moves after the socket's base was taken may have begun before: then
  * the base has a part of them. Now that all of them are counted, the base is what makes the books
- * agree; unless other processes count elsewhere what they moved through the socket: then nobody can
- * tell. Only in the call that was under way, and there only once: what comes after it began after.
+ * agree; unless others have moved bytes since, which may be in a further call now, or count
+ * elsewhere: then nobody can tell. Only in the call that was under way, and there only once: what
+ * comes after it began after.
  */
 static __always_inline bool is_across_base(struct task_record *t, const struct sock_record *s,
 					   const struct moved *m)
@@ -264,33 +273,34 @@ static __always_inline bool is_across_base(struct task_record *t, const struct s
 	return true;
 }
 
-static __noinline int mend_base_sent(struct sock_record *s, struct sock *sk)
+/* @moved: by that call; all that has been counted, if nobody else was there. */
+static __noinline int mend_base_sent(struct sock_record *s, struct sock *sk, __u64 moved)
 {
 	struct tcp_sums x;
 
 	if (!s)
 		return 0;
-	if (s->is_shared) {
+	if (s->is_shared || s->counts.send_bytes != moved) {
 		s->opaque = OPAQUE_UNDER_WAY;
 		return 0;
 	}
 	tcp_read_sums(sk, &x);
-	s->base_sent = x.sent - s->has_fin_sent - s->counts.send_bytes;
+	s->base_sent = x.sent - s->has_fin_sent - moved;
 	return 0;
 }
 
-static __noinline int mend_base_received(struct sock_record *s, struct sock *sk)
+static __noinline int mend_base_received(struct sock_record *s, struct sock *sk, __u64 moved)
 {
 	struct tcp_sums x;
 
 	if (!s)
 		return 0;
-	if (s->is_shared) {
+	if (s->is_shared || seen_received(s) != moved) {
 		s->opaque = OPAQUE_UNDER_WAY;
 		return 0;
 	}
 	tcp_read_sums(sk, &x);
-	s->base_received = x.received - seen_received(s) - (x.fin_read && !s->has_fin_in_base);
+	s->base_received = x.received - moved - (x.fin_read && !s->has_fin_in_base);
 	return 0;
 }
 
@@ -365,7 +375,7 @@ static __noinline int sock_sent(struct cpu_slot *slot, struct sock *sk, const st
 	if (s->protocol == PROTO_UDP)
 		count_datagrams(s, c, t, sk, m);
 	else if (unlikely(is_across_base(t, s, m)))
-		mend_base_sent(s, sk);
+		mend_base_sent(s, sk, m->ret);
 	return 0;
 }
 
@@ -424,7 +434,7 @@ static __noinline int sock_received(struct cpu_slot *slot, struct sock *sk, cons
 		t->sockets.received_bytes += m->ret;
 	}
 	if (unlikely(is_across_base(t, s, m)))
-		mend_base_received(s, sk);
+		mend_base_received(s, sk, m->ret);
 	return 0;
 }
 
@@ -488,11 +498,32 @@ GLOBAL int sent_in_pieces(__u32 fd, long ret)
 	return 0;
 }
 
+/* Before recvmmsg(2) comes to the socket: a wrong descriptor or argument, no memory. */
+static __always_inline bool is_of_arguments(long ret)
+{
+	return ret == -EBADF || ret == -ENOTSOCK || ret == -EFAULT || ret == -EINVAL ||
+	       ret == -EMSGSIZE || ret == -ENOBUFS || ret == -ENOMEM;
+}
+
+/*
+ * The record whose error recvmmsg(2) has returned without a try: one that the socket had from
+ * before, sock_error() in net/socket.c, do_recvmmsg().
+ */
+static __always_inline __u32 sock_of_error(struct task_record *t, __u32 fd, long ret)
+{
+	__u64 sk = is_of_arguments(ret) || is_restart(-ret) ? 0 : sock_of_fd(fd);
+	__u32 index = 0;
+
+	if (sk)
+		sock_get((struct sock *)sk, t->process, &index);
+	return index;
+}
+
 /*
  * sendmmsg(2) or recvmmsg(2) has returned. Its last try may have failed: only if there was none
  * before is that what it returns. @messages, @count: what was sent.
  */
-GLOBAL int many_returned(__u64 messages, long ret, bool is_send)
+GLOBAL int many_returned(__u32 fd, __u64 messages, long ret, bool is_send)
 {
 	struct task_record *t = current_record();
 	struct sock_record *s;
@@ -504,6 +535,8 @@ GLOBAL int many_returned(__u64 messages, long ret, bool is_send)
 	failed = t->failed_sock;
 	t->failed_sock = 0;
 	if (ret < 0) {
+		if (!failed && !is_send && !bytes_by_calls)
+			failed = sock_of_error(t, fd, ret);
 		c = own_counts(t, failed);
 		if (c && is_send)
 			ADD(c->send_errors, 1);

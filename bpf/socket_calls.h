@@ -67,7 +67,6 @@ GLOBAL int socket_touched(__u32 fd, __u32 is_accepted)
 
 /* include/uapi/asm-generic/errno*.h, include/linux/errno.h */
 #define EINTR	    4
-#define EFAULT	    14
 #define EISCONN	    106
 #define EALREADY    114
 #define EINPROGRESS 115
@@ -292,7 +291,7 @@ static __noinline int socket_call(unsigned long long *ctx, __u32 op)
 	else if (bytes_by_calls && c.op >= OP_SEND_MANY)
 		moved_by_call(&c);
 	if (c.op == OP_SEND_MANY || c.op == OP_RECEIVE_MANY)
-		many_returned(c.args[1], c.ret, c.op == OP_SEND_MANY);
+		many_returned(c.args[0], c.args[1], c.ret, c.op == OP_SEND_MANY);
 	return 0;
 }
 

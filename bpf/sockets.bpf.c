@@ -215,16 +215,16 @@ int BPF_PROG(io_uring_queue_async_work, struct io_kiocb *req, int rw)
 
 static __always_inline void count_holder(struct sock_record *s, struct task_struct *task)
 {
-	__u32 tgid = task->tgid;
+	__u32 tgid = task->tgid, table = task->pid;
 
 	if (s->snapshot != nr_snapshots) {
 		s->holders = 0;
 		s->last_holder = 0;
 		s->snapshot = nr_snapshots;
 	}
-	if (s->last_holder == tgid) /* descriptors of one process come in a row */
+	if (s->last_holder == table) /* descriptors of one table come in a row */
 		return;
-	s->last_holder = tgid;
+	s->last_holder = table;
 	s->holders++;
 	if (!bpf_map_lookup_elem(&process_of, &tgid))
 		s->had_outsiders = 1;

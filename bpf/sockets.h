@@ -244,6 +244,12 @@ static __always_inline void fill_datagram_addresses(struct sock_record *s, struc
 		s->has_many_peers = 1;
 }
 
+/* PACKET_RX_RING (packet(7)): packets come through memory, and no call tells of them. */
+static __always_inline bool has_receive_ring(struct packet_sock *ps)
+{
+	return bpf_core_field_exists(ps->rx_ring) && BPF_CORE_READ(ps, rx_ring.pg_vec);
+}
+
 GLOBAL int fill_name(__u32 index, __u64 address)
 {
 	struct sock *sk = (struct sock *)address;
@@ -262,6 +268,8 @@ GLOBAL int fill_name(__u32 index, __u64 address)
 	if (has_addresses(s))
 		fill_datagram_addresses(s, sk);
 	s->receive_buffer = BPF_CORE_READ(sk, sk_rcvbuf);
+	if (s->protocol == PROTO_PACKET && has_receive_ring((struct packet_sock *)sk))
+		s->has_ring = 1;
 	if (!has_addresses(s))
 		return 0;
 	if (s->protocol == PROTO_UDP) {

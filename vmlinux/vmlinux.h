@@ -299,6 +299,16 @@ struct udp_sock {
 	struct sk_buff_head reader_queue;
 };
 
+struct pgv;
+
+struct packet_ring_buffer {
+	struct pgv *pg_vec;
+};
+
+struct packet_sock {
+	struct packet_ring_buffer rx_ring;
+};
+
 /* Before 6.7 (e1dc0615c6b0 "udp: move udp->gro_enabled to udp->udp_flags"). */
 struct udp_sock___before_6_7 {
 	unsigned int gro_enabled : 1;

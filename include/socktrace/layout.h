@@ -250,7 +250,8 @@ enum sock_opaque {
 	OPAQUE_FAST_OPEN, /* data went with the SYN */
 	OPAQUE_URGENT,	  /* an urgent byte is read apart from the others, or passed over */
 	OPAQUE_MAPPED,	  /* TCP_ZEROCOPY_RECEIVE */
-	OPAQUE_UNDER_WAY, /* calls of several processes were under way when its trace began */
+	OPAQUE_UNDER_WAY, /* several threads moved bytes while a call was under way that began
+			     before its trace */
 	NR_OPAQUES,
 };
 
@@ -349,6 +350,7 @@ struct sock_record {
 	__u8 is_end_seen;    /* its last descriptor was closed in view: the books are of then */
 	__u8 awaits_result;  /* of a SYN that was sent: connect(2) has not told yet */
 	__u8 is_flow_gone;   /* MPTCP: the first subflow */
+	__u8 has_ring;	     /* packet socket: it gives packets through memory */
 	__u8 has_many_peers; /* datagrams: no one remote address is that of all */
 	__u32 receive_buffer, datagrams_queued;
 
@@ -357,7 +359,7 @@ struct sock_record {
 
 	__u64 snapshot;	    /* number of the last snapshot that met it, or of when it was made */
 	__u64 refreshed_in; /* number of the snapshot that read the books last */
-	__u32 holders;	    /* processes that hold it, by that snapshot */
+	__u32 holders;	    /* tables of descriptors that hold it, by that snapshot */
 	__u32 last_holder;  /* the last one counted */
 
 	__u32 netns; /* number of its network namespace */

@@ -190,7 +190,8 @@ sys.exit(not all(a == b for a, b in told) or not any(a for a, _ in told))' "$tol
 		alone at_once $family
 		[[ $(value "$T/report.json" 'sum(s["tcp"]["backlog_overflows"] for p in r["processes"]
 			for s in p["sockets"] if s["role"] == "listen")') == \
-			"$(value "$T/truth.json" 'r["all"]')" ]]
+			"$(value "$T/truth.json" 'r["all"]')" ]] || fail "$(value "$T/truth.json" 'r["all"]') by the kernel, $(value "$T/report.json" '[(s["local"], s["tcp"]["backlog_overflows"], s["drops"])
+				for p in r["processes"] for s in p["sockets"] if s["role"] == "listen"]')"
 		[[ $(value "$T/report.json" 'min(s["tcp"]["backlog_overflows"] for p in r["processes"]
 			for s in p["sockets"] if s["role"] == "listen")') -gt 10 ]]
 	done

@@ -42,6 +42,48 @@ suite_setup() {
 	with_hooks run_sockets -- corners
 }
 
+@test "what a packet socket gives through a ring is not known, and not 0" {
+	unshare -n bash -c 'ip link set lo up && exec "$@"' - "$SOCKTRACE" run -F json \
+		-o "$T/report.json" -- "$PYTHON" -c 'import mmap, socket, struct
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+s.setsockopt(263, 5, struct.pack("IIII", 4096, 16, 2048, 32))  # PACKET_RX_RING
+ring = mmap.mmap(s.fileno(), 4096 * 16)
+s.bind(("lo", 0))
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for i in range(5):
+    u.sendto(b"x", ("127.0.0.1", 9))
+print(sum(struct.unpack_from("L", ring, i * 2048)[0] & 1 for i in range(32)))' >"$T/frames"
+	[[ $(<"$T/frames") -ge 5 ]]
+	[[ $(value "$T/report.json" '[(s["receive"]["calls"], s["receive"]["bytes"])
+		for p in r["processes"] for s in p["sockets"] if s["protocol"] == "packet"]') == \
+		"[(None, None)]" ]]
+	"$ROOT/tests/unit/check_schema.py" "$T/report.json"
+}
+
+@test "attach amid calls of two threads on one socket: no audit fails" {
+	local said pid
+	exec {said}< <(exec "$PYTHON" -c 'import os, socket, threading
+listener = socket.create_server(("127.0.0.1", 0))
+a = socket.create_connection(listener.getsockname())
+b, _ = listener.accept()
+def send(n):
+    while True:
+        a.sendall(bytes(n))
+def receive(n):
+    while True:
+        b.recv(n)
+for target, n in (send, 200000), (send, 777), (receive, 65536), (receive, 777):
+    threading.Thread(target=target, args=(n,)).start()
+print(os.getpid(), flush=True)' 3>&-)
+	read -r -t "$TIMEOUT" -u "$said" pid
+	for ((i = 0; i < 25; i++)); do
+		"$SOCKTRACE" attach -q -d 0.05 -F json -o "$T/report.json" "$pid" ||
+			break
+	done
+	kill -KILL "$pid"
+	((i == 25))
+}
+
 @test "a count beyond 4 GiB" {
 	run_sockets -- corners wraps
 }

@@ -127,8 +127,10 @@ static void fill_counts(const struct sock_record *s, const struct sock_counts *c
 	x->send_calls = c->send_calls;
 	x->send_bytes = c->send_bytes;
 	x->send_errors = c->send_errors;
-	x->receive_calls = c->receive_calls;
-	x->receive_bytes = c->receive_bytes;
+	if (!s->has_ring) {
+		x->receive_calls = c->receive_calls;
+		x->receive_bytes = c->receive_bytes;
+	}
 	x->receive_errors = c->receive_errors;
 	x->receive_peek_calls = c->peek_calls;
 	x->receive_peek_bytes = c->peek_bytes;
@@ -350,7 +352,7 @@ static const char *const opaques[NR_OPAQUES] = {
 	[OPAQUE_URGENT] =
 		"an urgent byte has a sequence number and is not received with the others",
 	[OPAQUE_MAPPED] = "TCP_ZEROCOPY_RECEIVE takes bytes that are not counted",
-	[OPAQUE_UNDER_WAY] = "calls of several processes on it were under way when its trace began",
+	[OPAQUE_UNDER_WAY] = "several threads moved bytes on it while a call was under way that began before its trace",
 };
 
 /* Why the two counts may differ although nothing was missed; NULL: they may not. */

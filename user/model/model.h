@@ -158,7 +158,7 @@ struct socket {
 	uint64_t connections;  /* 1, or how many were folded */
 	/* Of these, those whose figures, state and drops stand in another process's row. */
 	uint64_t connections_elsewhere;
-	uint64_t shared_by;    /* processes that hold it open at the last look, traced or not */
+	uint64_t shared_by;    /* tables of descriptors that held it at the last look */
 	bool dual_stack;       /* an IPv6 socket that takes IPv4 too */
 	enum tristate agrees;  /* its books do, all of them; UNKNOWN: not compared, or not all */
 	struct socket_stats stats;

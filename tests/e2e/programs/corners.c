@@ -78,6 +78,24 @@ static void refused(void)
 	net_close(fd);
 }
 
+/* recvmmsg(2) returns it without asking the socket's protocol. */
+static void refused_to_many(void)
+{
+	int fd = net_bound(ADDRESS, SOCK_DGRAM);
+	struct iovec v = {buffer, 100};
+	struct mmsghdr m = {.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}};
+
+	connect_to_nobody(fd);
+	for (int i = 0; i < TIMES; i++) {
+		moved(put(fd, 10, NULL), 10);
+		net_wait(fd, POLLERR);
+		fails(endpoint_received(fd, 0, recvmmsg(fd, &m, 1, 0, NULL)), ECONNREFUSED);
+	}
+	endpoint_named(fd, "connect");
+	datagrams(fd, TIMES, 0);
+	net_close(fd);
+}
+
 /* With IP_RECVERR the refused datagram comes back, through a queue of its own. */
 static void returned(void)
 {
@@ -241,6 +259,7 @@ static const struct {
 	bool by_name_only;
 } corners[] = {
 	{"refused", refused, false},
+	{"refused-to-many", refused_to_many, false},
 	{"returned", returned, false},
 	{"merged", merged, false},
 	{"changes-peer", changes_peer, false},
