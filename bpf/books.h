@@ -62,15 +62,43 @@ struct tcp_sums {
 	bool fin_read; /* the reader has met the FIN, which then counts as received */
 };
 
-static __always_inline void tcp_read_sums(struct sock *sk, struct tcp_sums *x)
+/* What the kernel moves two at a time: a packet may come between one and the other. */
+struct tcp_edges {
+	__u64 acked, received;
+	__u32 una, nxt;
+};
+
+static __always_inline void read_edges(struct tcp_sock *tp, struct tcp_edges *e)
+{
+	e->una = BPF_CORE_READ(tp, snd_una);
+	e->nxt = BPF_CORE_READ(tp, rcv_nxt);
+	e->acked = BPF_CORE_READ(tp, bytes_acked);
+	e->received = BPF_CORE_READ(tp, bytes_received);
+}
+
+/*
+ * Read without the socket's lock: again, until nothing has moved meanwhile. (What the process gives
+ * or takes moves but one field, write_seq or copied_seq.)
+ */
+static __noinline int tcp_read_sums(struct sock *sk, struct tcp_sums *x)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	__u32 unacked = BPF_CORE_READ(tp, write_seq) - BPF_CORE_READ(tp, snd_una);
-	__u32 unread = BPF_CORE_READ(tp, rcv_nxt) - BPF_CORE_READ(tp, copied_seq);
+	struct tcp_edges now, before;
+	__u32 unread;
 
-	x->sent = BPF_CORE_READ(tp, bytes_acked) + unacked;
-	x->received = BPF_CORE_READ(tp, bytes_received) - unread;
+	read_edges(tp, &now);
+	for (int i = 0; i < 8; i++) {
+		before = now;
+		x->sent = before.acked + (__u32)(BPF_CORE_READ(tp, write_seq) - before.una);
+		unread = before.nxt - BPF_CORE_READ(tp, copied_seq);
+		x->received = before.received - unread;
+		read_edges(tp, &now);
+		if (now.acked == before.acked && now.una == before.una &&
+		    now.received == before.received && now.nxt == before.nxt)
+			break;
+	}
 	x->fin_read = !unread && BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << SOCK_DONE);
+	return 0;
 }
 
 /*

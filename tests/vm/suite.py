@@ -37,6 +37,7 @@ SOCKTRACE = os.environ["SOCKTRACE"]
 PROGRAMS = os.environ["E2E_BIN"]
 LIMIT = 120  # s for one trace; it only turns a hang into a failure
 TRIES = 2  # of a trace that loses events
+TRY_AGAIN = 20  # s: what takes longer is not tried again
 # What follows when an event is missed.
 CONSEQUENCES = {"unpaired_entry", "switch_unseen", "thread_vanished", "unseen_entry",
                 "unseen_thread", "unseen_state"}
@@ -307,7 +308,8 @@ class Suite:
                 result, why = "pass", function(*args, **kwargs) or ""
             except Lost as e:
                 result, why = "lost", str(e)
-                continue
+                if time.monotonic() - start < TRY_AGAIN:
+                    continue
             except Skip as e:
                 result, why = "skip", str(e)
             except Exception as e:  # whatever goes wrong is the test's result
