@@ -62,43 +62,38 @@ struct tcp_sums {
 	bool fin_read; /* the reader has met the FIN, which then counts as received */
 };
 
-/* What the kernel moves two at a time: a packet may come between one and the other. */
-struct tcp_edges {
-	__u64 acked, received;
-	__u32 una, nxt;
-};
-
-static __always_inline void read_edges(struct tcp_sock *tp, struct tcp_edges *e)
-{
-	e->una = BPF_CORE_READ(tp, snd_una);
-	e->nxt = BPF_CORE_READ(tp, rcv_nxt);
-	e->acked = BPF_CORE_READ(tp, bytes_acked);
-	e->received = BPF_CORE_READ(tp, bytes_received);
-}
-
-/*
- * Read without the socket's lock: again, until nothing has moved meanwhile. (What the process gives
- * or takes moves but one field, write_seq or copied_seq.)
+/* Functions of their own, as the stack of Linux 5.10's verifier is used up where they are called.
  */
-static __noinline int tcp_read_sums(struct sock *sk, struct tcp_sums *x)
+static __noinline __u64 tcp_sent(struct sock *sk)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	struct tcp_edges now, before;
-	__u32 unread;
+	__u32 unacked = BPF_CORE_READ(tp, write_seq) - BPF_CORE_READ(tp, snd_una);
 
-	read_edges(tp, &now);
-	for (int i = 0; i < 8; i++) {
-		before = now;
-		x->sent = before.acked + (__u32)(BPF_CORE_READ(tp, write_seq) - before.una);
-		unread = before.nxt - BPF_CORE_READ(tp, copied_seq);
-		x->received = before.received - unread;
-		read_edges(tp, &now);
-		if (now.acked == before.acked && now.una == before.una &&
-		    now.received == before.received && now.nxt == before.nxt)
-			break;
-	}
-	x->fin_read = !unread && BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << SOCK_DONE);
-	return 0;
+	return BPF_CORE_READ(tp, bytes_acked) + unacked;
+}
+
+static __noinline __u64 tcp_received(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	__u32 unread = BPF_CORE_READ(tp, rcv_nxt) - BPF_CORE_READ(tp, copied_seq);
+
+	return BPF_CORE_READ(tp, bytes_received) - unread;
+}
+
+static __noinline int tcp_has_read_fin(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+
+	return BPF_CORE_READ(tp, rcv_nxt) == BPF_CORE_READ(tp, copied_seq) &&
+	       BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << SOCK_DONE);
+}
+
+/* Without the socket's lock: a packet may come between the reads. See tcp_set_base(). */
+static __always_inline void tcp_read_sums(struct sock *sk, struct tcp_sums *x)
+{
+	x->sent = tcp_sent(sk);
+	x->received = tcp_received(sk);
+	x->fin_read = tcp_has_read_fin(sk);
 }
 
 /*
@@ -171,16 +166,21 @@ static __always_inline bool is_connection(struct sock *sk)
 	return sk && BPF_CORE_READ(sk, __sk_common.skc_dport);
 }
 
-/* The connection of @s is established, or was already when its trace began. */
+/*
+ * The connection of @s is established, or was already when its trace began: then a packet may come
+ * between two reads, and they are made again.
+ */
 static __always_inline void tcp_set_base(struct sock_record *s, struct sock *sk)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	struct tcp_sums x;
 
-	tcp_read_sums(sk, &x);
-	s->base_sent = x.sent;
-	s->base_received = x.received;
-	s->has_fin_in_base = x.fin_read;
+	s->base_sent = tcp_sent(sk);
+	if (s->base_sent != tcp_sent(sk))
+		s->base_sent = tcp_sent(sk);
+	s->base_received = tcp_received(sk);
+	if (s->base_received != tcp_received(sk))
+		s->base_received = tcp_received(sk);
+	s->has_fin_in_base = tcp_has_read_fin(sk);
 	s->has_fin_sent = 0;
 	s->base_urg_seq = BPF_CORE_READ(tp, urg_seq);
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data) ||
