@@ -166,7 +166,7 @@ class Trace:
                 raise Failure(f"the report is not to be trusted, but the status is {self.status}")
             passed_over = [f"{p['recursion_misses']} by {p['name']}" for p in
                            self.report["capture"]["overhead"]["programs"] if p["recursion_misses"]]
-            # Misses of tcp_state_locked are no loss of their own, but here an audit can show one.
+            # Misses of a program with a copy may be no loss of their own, but an audit can show one.
             may_have_lost = self.may_lose & set(lost) or ("recursion" in self.may_lose and
                                                           passed_over)
             if may_have_lost and set(lost) <= self.may_lose | CONSEQUENCES:
