@@ -177,10 +177,12 @@ static __always_inline void tcp_set_base(struct sock_record *s, struct sock *sk)
 	s->base_sent = tcp_sent(sk);
 	if (s->base_sent != tcp_sent(sk))
 		s->base_sent = tcp_sent(sk);
-	s->base_received = tcp_received(sk);
-	if (s->base_received != tcp_received(sk))
-		s->base_received = tcp_received(sk);
 	s->has_fin_in_base = tcp_has_read_fin(sk);
+	s->base_received = tcp_received(sk);
+	if (s->base_received != tcp_received(sk) || s->has_fin_in_base != tcp_has_read_fin(sk)) {
+		s->has_fin_in_base = tcp_has_read_fin(sk);
+		s->base_received = tcp_received(sk);
+	}
 	s->has_fin_sent = 0;
 	s->base_urg_seq = BPF_CORE_READ(tp, urg_seq);
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data) ||

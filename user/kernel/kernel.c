@@ -349,13 +349,13 @@ static bool is_run_by_hand(const struct kernel *k, const struct attachment *a)
 	return bpf_program__type(program_of(k, a)) == BPF_PROG_TYPE_RAW_TRACEPOINT;
 }
 
-/* 0, or -EAGAIN if a probe must try its next hook. */
 /* No other hook would do better. */
 static bool is_limit(int error)
 {
 	return error == EMFILE || error == ENFILE;
 }
 
+/* 0, or -EAGAIN if a probe must try its next hook; -EMFILE, -ENFILE. */
 static int attach_probe(struct kernel *k, size_t p)
 {
 	for (size_t i = 0; i < MAX_ATTACHMENTS; i++) {

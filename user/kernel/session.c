@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/msg.h"
 #include "kernel/names.h"
 #include "kernel/private.h"
 #include "socktrace/layout.h"
@@ -329,7 +330,7 @@ static bool may_miss(const struct kernel *k, const struct program_info *info)
 {
 	const struct attachment *a = attachment_of(k, info->name);
 
-	return a && info->recursion_misses &&
+	return a && info->recursion_misses && info->recursion_misses != UINT64_MAX &&
 	       (a->is_copy || (a->has_copy && !are_programs_preempted()));
 }
 
@@ -345,8 +346,11 @@ bool kernel_program_info(const struct kernel *k, size_t i, struct program_info *
 		if (bpf_program__fd(prog) < 0 || nth++ != i)
 			continue;
 		info->name = bpf_program__name(prog);
-		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &kernel_info, &len))
+		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &kernel_info, &len)) {
+			msg_error("program %s: what it missed cannot be read: %s", info->name,
+				  strerror(errno));
 			len = 0;
+		}
 		/* Kept only while kernel.bpf_stats_enabled is on. */
 		info->runs = kernel_info.run_cnt ? kernel_info.run_cnt : UINT64_MAX;
 		info->run_ns = kernel_info.run_cnt ? kernel_info.run_time_ns : UINT64_MAX;
